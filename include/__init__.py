@@ -1,0 +1,1 @@
+"""Flightdeck's rooms: everything that the DAGs call and the cloud jobs run."""

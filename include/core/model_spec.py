@@ -1,0 +1,184 @@
+"""model.yaml, typed: what a model is trained on, how, and what it must achieve to be released.
+
+How it works: pydantic models that forbid unknown keys; every problem of a file is reported in one SpecError that names
+file, key, rule, value and remedy.
+
+What it does not do: look at the data, or at the other files of the model's folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from include.core.errors import SpecError
+
+MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
+
+
+def _must_be_unique(names: list[str]) -> list[str]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        message = f"a name appears once; {', '.join(twice)} appears more often"
+        raise ValueError(message)
+    return names
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+Columns = Annotated[list[Name], AfterValidator(_must_be_unique)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Features(_Strict):
+    """The columns of features.sql that the model sees."""
+
+    numeric: Columns
+    categorical: Columns = []
+
+    @property
+    def names(self) -> list[str]:
+        """All features: the numeric ones, then the categorical ones."""
+        return [*self.numeric, *self.categorical]
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> Features:
+        both = sorted(set(self.numeric) & set(self.categorical))
+        if both:
+            message = f"a feature is numeric or categorical; {', '.join(both)} is both"
+            raise ValueError(message)
+        if not self.names:
+            message = "a model has at least one feature"
+            raise ValueError(message)
+        return self
+
+
+class Instances(_Strict):
+    """The machines of one cloud job: type, volume in GB, time limit in seconds."""
+
+    instance_type: Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+    volume_gb: PositiveInt = 10
+    max_runtime_seconds: Annotated[int, Field(ge=60, le=5 * 24 * 3600)] = 3600
+
+
+class TrainingWindow(_Strict):
+    """How many labelled months before the holdout a candidate is trained on: as many as there are, within bounds."""
+
+    min_months: PositiveInt
+    max_months: PositiveInt
+
+    @model_validator(mode="after")
+    def _ordered(self) -> TrainingWindow:
+        if self.min_months > self.max_months:
+            message = f"min_months ({self.min_months}) is at most max_months ({self.max_months})"
+            raise ValueError(message)
+        return self
+
+
+class Training(Instances):
+    """The training job."""
+
+    window: TrainingWindow
+    seed: int
+    hyperparameters: dict[str, str | int | float] = {}
+    metric_definitions: dict[str, str] = {}
+
+
+class Gate(_Strict):
+    """What a candidate has to reach on the holdout, and by how much it has to beat the champion's ROC AUC there."""
+
+    min_roc_auc: Annotated[float, Field(ge=0.5, lt=1)]
+    min_skill: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    min_gain: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+
+
+class ModelSpec(_Strict):
+    """A model, as its model.yaml describes it."""
+
+    name: Name
+    source: Name
+    objective: Literal["binary_classification"]
+    platforms: Annotated[list[Literal["sagemaker"]], Field(min_length=1)]
+    image: Annotated[str, Field(pattern=r"^\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/[^:]+:.+$")]
+    label_delay_months: Annotated[int, Field(ge=0, le=24)]
+    features: Features
+    training: Training
+    evaluation: Instances
+    scoring: Instances
+    gate: Gate
+
+
+def load_model_spec(folder: Path) -> ModelSpec:
+    """Read ``model.yaml`` of a model's folder.
+
+    Raises:
+        SpecError: the file is missing, is not YAML, or breaks a rule; the message lists every problem.
+    """
+    path = folder / "model.yaml"
+    where = f"{folder.name}/model.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SpecError(
+            where,
+            "there is no such file",
+            rule="each folder below include/models describes its model in model.yaml",
+            remedy="copy the one of flight_delay and adapt it",
+        ) from error
+    except yaml.YAMLError as error:
+        raise SpecError(
+            where, str(error).replace("\n", " "), rule="the file is YAML", remedy="correct it at that line"
+        ) from error
+    if not isinstance(content, dict):
+        raise SpecError(
+            where,
+            f"it holds a {type(content).__name__}",
+            rule="the file is a mapping of keys to values",
+            remedy="compare it with the one of flight_delay",
+        )
+    try:
+        spec = ModelSpec.model_validate(content)
+    except ValidationError as error:
+        problems = [_problem(dict(each)) for each in error.errors()]
+        raise SpecError(
+            where,
+            "; ".join(what for what, _ in problems),
+            rule="; ".join(dict.fromkeys(rule for _, rule in problems)),
+            remedy=f"correct {', '.join(dict.fromkeys(what.partition(' = ')[0] for what, _ in problems))}",
+        ) from error
+    if spec.name != folder.name:
+        raise SpecError(
+            where,
+            f"name = {spec.name!r} in the folder {folder.name!r}",
+            rule="a model is named as its folder",
+            remedy="rename one of them",
+        )
+    return spec
+
+
+def model_names() -> list[str]:
+    """Return the names of the models of this project: the folders of include/models that hold a model.yaml."""
+    return sorted(path.parent.name for path in MODELS_FOLDER.glob("*/model.yaml"))
+
+
+def _problem(error: dict[str, Any]) -> tuple[str, str]:
+    """Turn one of pydantic's errors into what was found (``key = value``) and the rule it breaks."""
+    key = ".".join(str(part) for part in error["loc"]) or "(the file)"
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(_known_keys(error["loc"][:-1]))
+        return f"{key} = {error['input']!r} (unknown key)", f"the keys here are {known}"
+    if error["type"] == "missing":
+        return f"{key} = (missing)", "a key without a default is given"
+    return f"{key} = {error['input']!r}", error["msg"][:1].lower() + error["msg"][1:]
+
+
+def _known_keys(location: tuple[str | int, ...]) -> list[str]:
+    model: Any = ModelSpec
+    for part in location:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
