@@ -6,7 +6,8 @@
     │   ├── ContractViolation    a month of a source that breaks its data contract
     │   ├── FeatureCheckFailed   features that break a check: duplicate keys, missing rows, a leaked label
     │   ├── EvaluationRefused    a comparison that would not be fair: the holdout was trained on
-    │   └── ArtifactError        an artifact that is missing, empty or not the one that was recorded
+    │   ├── ArtifactError        an artifact that is missing, empty or not the one that was recorded
+    │   └── RemoteJobFailed      a cloud's job that did not end well
     └── TransientError           trying again can help
         └── RecordConflict       somebody else wrote the same promotion record at the same moment
 
@@ -61,6 +62,10 @@ class EvaluationRefused(TerminalError):
 
 class ArtifactError(TerminalError):
     """An artifact is missing, empty or not the one that was recorded."""
+
+
+class RemoteJobFailed(TerminalError):
+    """A cloud's job ended as failed or stopped."""
 
 
 class RecordConflict(TransientError):

@@ -47,6 +47,11 @@ def predictions_prefix(model: str, month: Month) -> str:
     return f"predictions/{model}/month={month}"
 
 
+def datasets_prefix(model: str) -> str:
+    """Folder of the S3 manifests that say which files a job reads."""
+    return f"datasets/{model}"
+
+
 def code_prefix(model: str, digest: str) -> str:
     """Folder of one state of a model's code."""
     return f"code/{model}/{digest[:16]}"

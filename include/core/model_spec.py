@@ -161,9 +161,22 @@ def load_model_spec(folder: Path) -> ModelSpec:
     return spec
 
 
-def model_names() -> list[str]:
-    """Return the names of the models of this project: the folders of include/models that hold a model.yaml."""
-    return sorted(path.parent.name for path in MODELS_FOLDER.glob("*/model.yaml"))
+def load_model(name: str) -> ModelSpec:
+    """Return the model of that name.
+
+    Raises:
+        SpecError: its model.yaml is missing or breaks a rule.
+    """
+    return load_model_spec(MODELS_FOLDER / name)
+
+
+def load_models() -> list[ModelSpec]:
+    """Return the models of this project, by name: the folders of include/models that hold a model.yaml.
+
+    Raises:
+        SpecError: one of them breaks a rule.
+    """
+    return [load_model_spec(path.parent) for path in sorted(MODELS_FOLDER.glob("*/model.yaml"))]
 
 
 def _problem(error: dict[str, Any]) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""A model's promotion records and their mirrors in the clouds' registries."""
