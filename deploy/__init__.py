@@ -1,0 +1,1 @@
+"""The places this project is run on, one folder each."""

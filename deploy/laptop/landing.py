@@ -1,0 +1,93 @@
+"""Land a month of real data in the feed bucket, as a source's owner would.
+
+How it works: the month's files are put first and ``manifest.json``, which names their row counts and digests, last;
+who waits for the manifest never sees half a month. The same month always lands as the same bytes.
+
+What it does not do: tell anybody. ``ingest`` sees the manifest because it looks for it.
+
+    python -m deploy.laptop.landing 2013-05 [--root .local/demo/cloud]
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deploy.laptop.cloud import running_cloud, s3_client
+from deploy.laptop.flights_package import month_of_flights, month_of_weather
+from include.core.errors import FlightdeckError
+from include.core.months import Month
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_s3.client import S3Client
+
+FEED_BUCKET = "flightdeck-feed"
+FLIGHTS_FILE = "flights.csv.gz"
+WEATHER_FILE = "weather.csv.gz"
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """A file as it lands: its compressed content and its number of rows, the header not counted."""
+
+    content: bytes
+    rows: int
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the compressed content."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def files_of(month: Month) -> dict[str, LandedFile]:
+    """Return the files of a month of the data package, by name."""
+    return {
+        name: LandedFile(gzip.compress(content, mtime=0), rows)
+        for name, (content, rows) in {
+            FLIGHTS_FILE: month_of_flights(month),
+            WEATHER_FILE: month_of_weather(month),
+        }.items()
+    }
+
+
+def land(client: S3Client, month: Month, files: Mapping[str, LandedFile] | None = None) -> None:
+    """Put a month into the feed bucket: the data package's, or ``files`` (tests land bad months)."""
+    chosen = files_of(month) if files is None else files
+    prefix = f"flights/{month.hive}"
+    for name, file in chosen.items():
+        client.put_object(Bucket=FEED_BUCKET, Key=f"{prefix}/{name}", Body=file.content)
+    manifest = {
+        "month": str(month),
+        "files": {name: {"rows": file.rows, "sha256": file.sha256} for name, file in chosen.items()},
+    }
+    body = json.dumps(manifest, indent=2).encode() + b"\n"
+    client.put_object(Bucket=FEED_BUCKET, Key=f"{prefix}/{MANIFEST}", Body=body)
+
+
+def main() -> int:
+    """Land the month that the command line names."""
+    parser = argparse.ArgumentParser(description="Land a month of 2013 in the feed bucket of a running local cloud.")
+    parser.add_argument("month", help="for example 2013-05")
+    parser.add_argument("--root", type=Path, default=Path(".local/demo/cloud"), help="the running local cloud's root")
+    arguments = parser.parse_args()
+    try:
+        month = Month.parse(arguments.month)
+        land(s3_client(running_cloud(arguments.root)), month)
+    except (FlightdeckError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(f"{month} landed in s3://{FEED_BUCKET}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
