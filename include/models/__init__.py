@@ -1,0 +1,1 @@
+"""One folder per model: all that a user replaces to bring a model of their own."""
