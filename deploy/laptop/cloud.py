@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 SEED = Path(__file__).with_name("seed.yaml")
 ENVIRONMENTS = PROJECT / ".local" / "environments"
 
+# a job that runs when the cloud is stopped has this long to tidy up
+_JOB_GRACE_SECONDS = 3
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 
 
@@ -64,6 +66,7 @@ class LocalCloud:
             require_free_port("localcloud", self._port, "CLOUD_PORT")
         log = self.root.with_name(f"{self.root.name}.log")
         arguments = ["up", "--root", self.root, "--host", HOST, "--port", self._port, "--seed", SEED]
+        arguments += ["--grace", _JOB_GRACE_SECONDS]
         self._service = Service(
             "localcloud",
             [_program(), *map(str, arguments)],

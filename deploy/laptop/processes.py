@@ -16,16 +16,17 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from deploy.laptop.errors import ServiceFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _TIE = Path(__file__).with_name("tied_to_parent.py")
 _POLL_SECONDS = 0.05
@@ -90,7 +91,11 @@ class Service:
 
 def stop(services: Iterable[Service], *, grace_seconds: float = 8.0) -> None:
     """End the services and everything they started: SIGTERM to all, after ``grace_seconds`` SIGKILL to what is left."""
-    services = list(services)
+    with _undisturbed():
+        _stop(list(services), grace_seconds)
+
+
+def _stop(services: Sequence[Service], grace_seconds: float) -> None:
     family = set[psutil.Process]()
     for service in services:
         family |= _descendants(service)
@@ -154,6 +159,21 @@ def free_port(host: str = "127.0.0.1") -> int:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let an impatient second Ctrl-C not keep services from being stopped."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _signal_group(service: Service, number: signal.Signals) -> None:

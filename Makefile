@@ -1,0 +1,72 @@
+# Flightdeck's commands. Needed: make, git and Python >= 3.11 (PYTHON=<interpreter> chooses another one than python3).
+# Everything they make lies in .venv and .local; `git clean -dfX` removes it.
+
+PYTHON ?= python3
+CLOUD_PORT ?= 4567
+AIRFLOW_PORT ?= 8080
+
+UV := $(or $(shell command -v uv 2>/dev/null),.local/uv/bin/uv)
+RUN := .venv/bin/python
+# What starts Python here wants bytecode: an import of Airflow costs twice as much without.
+unexport PYTHONDONTWRITEBYTECODE
+# The interpreter is the one that PYTHON names; uv fetches none.
+export UV_PYTHON_DOWNLOADS := never
+# The environment is the project's, whichever one the shell has activated.
+unexport VIRTUAL_ENV
+unexport UV_PROJECT_ENVIRONMENT
+
+JOB_INPUTS := $(wildcard include/models/*/model.yaml include/models/*/requirements.txt)
+CHECKED := include localcloud/src deploy $(wildcard plugins)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lint test demo up down cloud
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo '  PYTHON=<interpreter>  CLOUD_PORT=$(CLOUD_PORT)  AIRFLOW_PORT=$(AIRFLOW_PORT)'
+
+setup: .local/setup.stamp ## install everything the other commands need; they call it themselves
+
+lint: .local/venv.stamp ## style, types and the architecture's import rules
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy $(CHECKED)
+	.venv/bin/lint-imports
+
+test: setup ## the whole test suite
+	$(RUN) -m pytest
+
+demo: setup ## the pipeline on four real months, verified; nothing is left running
+	@$(RUN) -m deploy.laptop.demo --cloud-port $(CLOUD_PORT) --airflow-port $(AIRFLOW_PORT)
+
+up: setup ## the local cloud and Airflow with its pages, until Ctrl-C or `make down`
+	@$(RUN) -m deploy.laptop.up --cloud-port $(CLOUD_PORT) --airflow-port $(AIRFLOW_PORT)
+
+down: .local/venv.stamp ## end what `make up` runs
+	@$(RUN) -m deploy.laptop.down
+
+cloud: .local/venv.stamp ## the local cloud alone, until Ctrl-C
+	LOCALCLOUD_ENVIRONMENTS=.local/environments .venv/bin/localcloud up --root .local/cloud --port $(CLOUD_PORT) \
+		--seed deploy/laptop/seed.yaml
+
+# The files below say what was done for which inputs, so that a second call has nothing to do.
+
+.local/uv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is Python %d.%d. Rule: Python >= 3.11. Remedy: make PYTHON=<a newer interpreter>" % sys.version_info[:2])'
+	$(PYTHON) -m venv .local/uv
+	.local/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+.local/venv.stamp: pyproject.toml uv.lock localcloud/pyproject.toml | $(UV)
+	@mkdir -p .local
+	@date +%s > .local/setup.started
+	$(UV) sync --frozen --compile-bytecode --quiet --python "$$(command -v $(PYTHON))"
+	@touch $@
+
+# The jobs' environments, so that no job has to wait for its own.
+.local/setup.stamp: .local/venv.stamp $(JOB_INPUTS)
+	@test -e .local/setup.started || date +%s > .local/setup.started
+	$(RUN) -m deploy.laptop.warm
+	@echo $$(( $$(date +%s) - $$(cat .local/setup.started) )) > .local/setup-seconds
+	@rm -f .local/setup.started
+	@touch $@
