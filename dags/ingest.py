@@ -49,7 +49,8 @@ def ingest() -> None:
         def ingest_source(source: str, data_interval_start: datetime) -> dict[str, Any]:
             from include.sources.ingest import ingest_month
 
-            result = ingest_month(open_feed(), open_lake(), source, Month.of(data_interval_start))
+            month = Month.of(data_interval_start)
+            result = ingest_month(open_feed(), open_lake(), source, month)
             if not result.changed:
                 raise AirflowSkipException(f"{result.uri} holds this month already")
             return result.model_dump(mode="json")

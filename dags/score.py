@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import dag, task, task_group
+from airflow.sdk import DAG, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.connections import job_role, open_lake
@@ -12,38 +12,39 @@ from include.core import assets
 from include.core.due import NotDue
 from include.core.model_spec import load_model, load_models
 from include.jobs.sagemaker import ModelOperator, TransformJobOperator
+from include.stages import scoring as stage
 
 if TYPE_CHECKING:
     from include.core.model_spec import ModelSpec
 
 
 def score(spec: ModelSpec) -> None:
-    """Define ``score_<model>``."""
+    """Define the tasks of ``score_<model>``."""
     model = spec.name
 
     @task
     def plan() -> dict[str, Any]:
-        from include.stages.scoring import plan_scoring
-
-        found = plan_scoring(open_lake(), load_model(model), job_role())
+        found = stage.plan_scoring(open_lake(), load_model(model), job_role())
         if isinstance(found, NotDue):
             raise AirflowSkipException(found.reason)
         return found.model_dump()
 
     @task(outlets=[assets.predictions(model)])
     def publish(scored: dict[str, Any], model_version: int, transform: dict[str, Any]) -> dict[str, Any]:
-        from include.stages.scoring import MonthToScore, take_predictions
-
-        return take_predictions(
-            open_lake(), load_model(model), MonthToScore(**scored), model_version, transform["Transform"]
+        return stage.take_predictions(
+            open_lake(), load_model(model), stage.MonthToScore(**scored), model_version, transform["Transform"]
         ).model_dump()
+
+    @task
+    def months(plan: dict[str, Any]) -> list[dict[str, Any]]:
+        return plan["months"]
 
     @task
     def transform_request(scored: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
         return {**scored["transform"], "ModelName": model["Model"]["ModelName"]}
 
     @task_group
-    def month(scored: dict[str, Any], model_version: int, created: dict[str, Any]) -> None:
+    def score_month(scored: dict[str, Any], model_version: int, created: dict[str, Any]) -> None:
         transformed = TransformJobOperator(
             task_id="transform", config=transform_request(scored, created), instances=spec.scoring
         )
@@ -51,14 +52,15 @@ def score(spec: ModelSpec) -> None:
 
     planned = plan()
     created = ModelOperator(task_id="create_model", config=planned["model"])
-    month.partial(model_version=planned["model_version"], created=created.output).expand(scored=planned["months"])
+    score_month.partial(model_version=planned["model_version"], created=created.output).expand(scored=months(planned))
 
 
 for each in load_models():
-    dag(
+    with DAG(
         dag_id=f"score_{each.name}",
         schedule=assets.features(each.source) | assets.champion(each.name),
         max_active_runs=1,
         tags=["model", each.name],
         doc_md=__doc__,
-    )(score)(each)
+    ):
+        score(each)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
-from airflow.sdk import dag, task
+from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.connections import AWS_CONN_ID, job_role, open_lake
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def train(spec: ModelSpec) -> None:
-    """Define ``train_<model>``."""
+    """Define the tasks of ``train_<model>``."""
     model = spec.name
 
     @task
@@ -79,10 +79,11 @@ def train(spec: ModelSpec) -> None:
 
 
 for each in load_models():
-    dag(
+    with DAG(
         dag_id=f"train_{each.name}",
         schedule=[assets.retrain(each.name)],
         max_active_runs=1,
         tags=["model", each.name],
         doc_md=__doc__,
-    )(train)(each)
+    ):
+        train(each)

@@ -13,7 +13,6 @@ from include.jobs.code_package import CodePackage
 from include.jobs.requests import model_request, transform_request
 from include.registry.promotions import current_champion
 from include.registry.verification import verify_artifact
-from include.warehouse.predictions import publish_predictions
 
 if TYPE_CHECKING:
     from include.core.lake import Lake
@@ -87,6 +86,8 @@ def take_predictions(
     Raises:
         ArtifactError: the output is missing or does not belong to the features.
     """
+    from include.warehouse.predictions import publish_predictions  # noqa: PLC0415 - only this task pays for pandas
+
     features = transform["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
     output = f"{transform['TransformOutput']['S3OutputPath']}/{features.rpartition('/')[2]}.out"
     snapshot = publish_predictions(
