@@ -1,0 +1,1 @@
+"""AWS on loopback: moto's server, with SageMaker jobs that really execute. Every other service stays moto's."""

@@ -1,0 +1,77 @@
+"""The WSGI application: moto's dispatcher with our SageMaker, the cloud's own status page, resets and the request log.
+
+It patches nothing but one entry of moto's routing table: SageMaker's root path.
+"""
+
+import json
+import traceback
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.sagemaker import urls as sagemaker_urls
+
+from localcloud.aws.requestlog import RequestLog
+from localcloud.aws.sagemaker import LocalSageMaker, RunningJobs
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+STATUS_PATH = "/_localcloud/status"
+_RESET_PATH = "/moto-api/reset"
+
+
+def build_application(
+    running: RunningJobs, status: Callable[[], dict[str, Any]], request_log: Path
+) -> "WSGIApplication":
+    """Return the application that serves the cloud."""
+    LocalSageMaker.running = running
+    sagemaker_urls.url_paths["{0}/$"] = LocalSageMaker.dispatch
+    moto = DomainDispatcherApplication(create_backend_app)
+    logged = RequestLog(_Errors(moto), request_log)
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path == STATUS_PATH:
+            return _json(start_response, HTTPStatus.OK, status())
+        if path.startswith("/moto-api"):
+            if path.rstrip("/") == _RESET_PATH:
+                running.abandon()
+            return moto(environ, start_response)  # type: ignore[no-any-return] # moto leaves its WSGI types open
+        return logged(environ, start_response)
+
+    return application
+
+
+class _Errors:
+    """Answers what moto does not implement with a 400, and a defect with a 500 in JSON, instead of pages of HTML."""
+
+    def __init__(self, application: Callable[..., Any]) -> None:
+        self._application = application
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        try:
+            answer: Iterable[bytes] = self._application(environ, start_response)
+        except NotImplementedError as error:
+            message = f"localcloud: not implemented: {error}"
+            return _json(start_response, HTTPStatus.BAD_REQUEST, _error("UnsupportedOperation", message))
+        except Exception as error:  # noqa: BLE001 - the last barrier before the client
+            traceback.print_exc()
+            message = f"localcloud: {type(error).__name__}: {error}"
+            return _json(start_response, HTTPStatus.INTERNAL_SERVER_ERROR, _error("InternalFailure", message))
+        return answer
+
+
+def _error(code: str, message: str) -> dict[str, str]:
+    return {"__type": code, "message": message}
+
+
+def _json(start_response: "StartResponse", status: HTTPStatus, content: dict[str, Any]) -> Iterable[bytes]:
+    body = json.dumps(content).encode()
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    if "__type" in content:
+        headers.append(("x-amzn-errortype", content["__type"]))
+    start_response(f"{status.value} {status.phrase}", headers)
+    return [body]

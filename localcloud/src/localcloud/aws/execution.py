@@ -1,0 +1,75 @@
+"""What the three kinds of SageMaker job share: their surroundings, and how a flow's end becomes an outcome."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from localcloud.aws.connections import Connections
+from localcloud.aws.failures import REASON_LIMIT, JobFailedError, JobStoppedError, install_failure, keep_end
+from localcloud.aws.images import Image
+from localcloud.clients import client_environment
+from localcloud.engine.engine import Engine, Job, Outcome
+from localcloud.engine.environments import EnvironmentBuildError, EnvironmentSpec, JobEnvironment
+from localcloud.engine.store import JobStatus
+
+Request = Mapping[str, Any]
+HOST = "algo-1"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a job runs: the engine, the connections to its own cloud, the region of its request."""
+
+    engine: Engine
+    connections: Connections
+    region: str
+
+    def environment(self, image: Image, requirements: str, on_line: Callable[[str], None]) -> JobEnvironment:
+        """Return the Python environment that stands in for an image with a requirements file installed over it."""
+        try:
+            return self.engine.environments.get(EnvironmentSpec(image.name, image.base, requirements), on_line)
+        except EnvironmentBuildError as error:
+            raise JobFailedError(install_failure(error)) from error
+
+    def variables(self) -> dict[str, str]:
+        """Return what every job gets: the way to its own cloud, with made-up credentials."""
+        return client_environment(self.connections.endpoint, self.region)
+
+
+def conclude(job: Job, flow: Callable[[], JobStatus]) -> Outcome:
+    """Call a job's flow and turn its end, whatever it is, into an outcome with AWS's kind of reason."""
+    try:
+        if job.stop.requested:
+            return Outcome(JobStatus.STOPPED)
+        return Outcome(flow())
+    except JobStoppedError:
+        return Outcome(JobStatus.STOPPED)
+    except JobFailedError as error:
+        reason = str(error)
+    except Exception as error:  # noqa: BLE001 - a defect here must end the job, not leave it in progress for ever
+        reason = f"InternalServerError: localcloud: {type(error).__name__}: {error}"
+    if job.stop.requested:  # what broke after a stop request broke because of it
+        return Outcome(JobStatus.STOPPED)
+    return Outcome(JobStatus.FAILED, keep_end(reason, REASON_LIMIT))
+
+
+def stream_suffix() -> str:
+    """Return what makes a log stream's name unique."""
+    return str(int(time.time()))
+
+
+def resource_config(request: Request) -> dict[str, Any]:
+    """Return /opt/ml/…/config/resourceconfig.json for the one host that a local job has."""
+    resources = request.get("ResourceConfig") or (request.get("ProcessingResources") or {}).get("ClusterConfig") or {}
+    instance_type = resources.get("InstanceType", "local")
+    return {
+        "current_host": HOST,
+        "current_instance_type": instance_type,
+        "current_group_name": "homogeneousCluster",
+        "hosts": [HOST],
+        "instance_groups": [
+            {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": [HOST]}
+        ],
+        "network_interface_name": "lo",
+    }

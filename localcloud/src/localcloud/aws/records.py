@@ -1,0 +1,67 @@
+"""moto's record of a job, made to follow the job's life.
+
+moto builds answers (Describe, List, Search) from a record's attributes and marks a job Completed in its constructor.
+A Record puts that back and lets attributes change only in ways that a reader may see: the final status is set last,
+and a stop request and the end of the job cannot overtake each other.
+"""
+
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from localcloud.engine.store import JobStatus
+
+# the engine's words in SageMaker's
+FINAL_STATUS: Mapping[JobStatus, str] = {
+    JobStatus.COMPLETED: "Completed",
+    JobStatus.FAILED: "Failed",
+    JobStatus.STOPPED: "Stopped",
+}
+IN_PROGRESS = "InProgress"
+STOPPING = "Stopping"
+
+
+def utc_now() -> datetime:
+    """Return the time as moto's records hold it: UTC without a zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Record:
+    """One job's record. `status_field` is the attribute that holds its status."""
+
+    def __init__(self, stored: object, status_field: str) -> None:
+        """Wrap what moto has just stored and put its status back to InProgress."""
+        self._stored = stored
+        self._status_field = status_field
+        self._lock = threading.Lock()
+        self.set(failure_reason=None, **{status_field: IN_PROGRESS})
+
+    @property
+    def status(self) -> str:
+        """SageMaker's status of the job."""
+        return str(self.get(self._status_field))
+
+    def get(self, field: str) -> Any:  # noqa: ANN401 - moto's attributes have many types
+        """Return an attribute."""
+        return getattr(self._stored, field)
+
+    def set(self, **fields: object) -> None:
+        """Set attributes and the time of the last change."""
+        for field, value in fields.items():
+            setattr(self._stored, field, value)
+        vars(self._stored)["last_modified_time"] = utc_now()
+
+    def begin_stopping(self) -> bool:
+        """Mark the job as Stopping; False when it is no longer in progress."""
+        with self._lock:
+            if self.status not in {IN_PROGRESS, STOPPING}:
+                return False
+            self.set(**{self._status_field: STOPPING})
+            return True
+
+    def finish(self, status: JobStatus, **fields: object) -> None:
+        """Set the last attributes, then the final status."""
+        with self._lock:
+            self.set(**fields)
+            self.set(**{self._status_field: FINAL_STATUS[status]})

@@ -1,0 +1,117 @@
+"""Script mode, as AWS's training toolkit defines it: hyperparameters to a command line and SM_* variables.
+
+Pure functions; no files, no processes. The rules (decoding of values, order of arguments, one-letter names, spelling
+of variables) are the toolkit's own.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from localcloud.aws.execution import HOST, Request, resource_config
+from localcloud.engine.tree import JOB_BASE
+
+PROGRAM = "sagemaker_program"
+SUBMIT_DIRECTORY = "sagemaker_submit_directory"
+CODE = f"{JOB_BASE}/code"
+
+
+def decode(value: str) -> Any:  # noqa: ANN401 - JSON
+    """Return a hyperparameter's value: JSON if it is, the string itself if not."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def user_hyperparameters(hyperparameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return the decoded values of those that the script is meant to see."""
+    return {name: decode(value) for name, value in hyperparameters.items() if not name.startswith("sagemaker_")}
+
+
+def user_arguments(hyperparameters: Mapping[str, str]) -> list[str]:
+    """Return the script's arguments: `--name value`, `-n value` for one letter, in the order of names."""
+    arguments = []
+    for name, value in sorted(user_hyperparameters(hyperparameters).items()):
+        flag = f"--{name}" if len(name) > 1 else f"-{name}"
+        text = ",".join(f"{k}={v}" for k, v in sorted(value.items())) if isinstance(value, dict) else str(value)
+        arguments += [flag, text]
+    return arguments
+
+
+def command(hyperparameters: Mapping[str, str]) -> list[str]:
+    """Return the command line of the script."""
+    program = str(decode(hyperparameters[PROGRAM]))
+    interpreter = ["python3", program] if program.endswith(".py") else ["/bin/sh", "-c", f"./{program} \"$@\"", program]
+    return [*interpreter, *user_arguments(hyperparameters)]
+
+
+def variables(request: Request, channels: Sequence[str]) -> dict[str, str]:
+    """Return the SM_* variables of a training job."""
+    hyperparameters = request.get("HyperParameters") or {}
+    user = user_hyperparameters(hyperparameters)
+    program = str(decode(hyperparameters[PROGRAM]))
+    resources = resource_config(request)
+    submitted = str(decode(hyperparameters.get(SUBMIT_DIRECTORY, f'"{CODE}"')))
+    channel_folders = {name: f"{JOB_BASE}/input/data/{name}" for name in channels}
+    arguments = user_arguments(hyperparameters)
+    values: dict[str, Any] = {
+        "current_host": HOST,
+        "current_instance_type": resources["current_instance_type"],
+        "hosts": [HOST],
+        "network_interface_name": resources["network_interface_name"],
+        "num_cpus": os.cpu_count() or 1,
+        "num_gpus": 0,
+        "num_neurons": 0,
+        "hps": user,
+        "user_entry_point": program,
+        "user_args": arguments,
+        "module_name": PurePosixPath(program).stem,
+        "module_dir": submitted,
+        "model_dir": f"{JOB_BASE}/model",
+        "input_dir": f"{JOB_BASE}/input",
+        "input_config_dir": f"{JOB_BASE}/input/config",
+        "output_dir": f"{JOB_BASE}/output",
+        "output_data_dir": f"{JOB_BASE}/output/data",
+        "output_intermediate_dir": f"{JOB_BASE}/output/intermediate",
+        "resource_config": resources,
+        "input_data_config": input_data_config(request),
+        "channels": sorted(channels),
+        "log_level": int(decode(hyperparameters.get("sagemaker_container_log_level", "20"))),
+        "framework_params": {k: decode(v) for k, v in hyperparameters.items() if k.startswith("sagemaker_")},
+    }
+    training_env = {
+        **{name: value for name, value in values.items() if name not in {"hps", "channels", "user_args", "module_dir"}},
+        "hyperparameters": user,
+        "channel_input_dirs": channel_folders,
+        "job_name": request["TrainingJobName"],
+        "is_master": True,
+        "master_hostname": HOST,
+    }
+    named = {f"SM_{name.upper()}": encode(value) for name, value in values.items()}
+    named |= {f"SM_CHANNEL_{name.upper()}": folder for name, folder in channel_folders.items()}
+    named |= {f"SM_HP_{name.upper()}": encode(value) for name, value in user.items()}
+    return named | {"SM_TRAINING_ENV": encode(training_env)}
+
+
+def input_data_config(request: Request) -> dict[str, Any]:
+    """Return /opt/ml/input/config/inputdataconfig.json."""
+    configured = {}
+    for channel in request.get("InputDataConfig") or []:
+        source = channel["DataSource"]["S3DataSource"]
+        configured[channel["ChannelName"]] = {
+            "ContentType": channel.get("ContentType"),
+            "TrainingInputMode": "File",
+            "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
+            "RecordWrapperType": channel.get("RecordWrapperType", "None"),
+        }
+    return configured
+
+
+def encode(value: Any) -> str:  # noqa: ANN401 - JSON
+    """Return a value as the toolkit writes it into a variable: strings bare, the rest as JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, separators=(",", ":"))

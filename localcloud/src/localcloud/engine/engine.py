@@ -1,0 +1,175 @@
+"""Takes jobs from a cloud's front and runs each to its end.
+
+Purpose: one place that owns slots, trees, processes, the record of jobs and the cleaning up.
+
+How it works: `submit` gives each job a thread that waits for a slot, calls the cloud's `work` with a `Job`, and
+records its `Outcome`. `work` fetches inputs, runs programs by `Job.run` or `Job.start`, and uploads outputs.
+
+What it does not do: know what an image, a bucket or a training job is.
+
+Known limitation: a job that is interrupted by the server's end is not resumed; it is recorded as failed.
+"""
+
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from localcloud.engine.environments import Environments
+from localcloud.engine.isolation import Isolation
+from localcloud.engine.orphans import MARK, instance_mark, kill_marked, start_watchdog
+from localcloud.engine.processes import Ending, JobProcess, LineSink, StopRequest
+from localcloud.engine.slots import Slots
+from localcloud.engine.store import JobRow, JobStatus, JobStore
+from localcloud.engine.tree import JOB_BASE, JobTree
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# All that a job inherits from the server; the rest of its environment is built here and by its cloud.
+INHERITED = ("LANG", "LC_ALL", "TZ")
+_LAUNCH = str(Path(__file__).with_name("launch.py"))
+
+
+@dataclass(frozen=True)
+class Program:
+    """What to run: arguments, variables and working folder, as the job sees them (paths below /opt/ml)."""
+
+    argv: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    directory: str = JOB_BASE
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended, in the engine's words."""
+
+    status: JobStatus
+    reason: str | None = None
+
+
+class Job:
+    """A running job, as its cloud's work function sees it."""
+
+    def __init__(self, engine: "Engine", identity: int, kind: str, name: str) -> None:
+        """Create it without a tree; the engine makes that when the slot is there."""
+        self.kind = kind
+        self.name = name
+        self.stop = StopRequest()
+        self.tree: JobTree
+        self.identity = identity
+        self._engine = engine
+
+    def run(self, program: Program, on_line: LineSink, *, limit: float | None) -> Ending:
+        """Run a program to its end, a stop request or `limit` seconds."""
+        return self.start(program, on_line).wait(self.stop, limit=limit, grace=self._engine.grace)
+
+    def start(self, program: Program, on_line: LineSink, *, pass_fds: Sequence[int] = ()) -> JobProcess:
+        """Start a program and return at once."""
+        return self._engine.start_process(self, program, on_line, pass_fds)
+
+    def job_path(self, path: str) -> str:
+        """Return what the job has to call `path` (a path below /opt/ml)."""
+        return self._engine.isolation.job_path(self.tree, path)
+
+    def shown(self, argv: Sequence[str]) -> list[str]:
+        """Return `argv` with the tree's real path shown as /opt/ml again."""
+        return [argument.replace(str(self.tree.ml), JOB_BASE) for argument in argv]
+
+
+Work = Callable[[Job], Outcome]
+
+
+class Engine:
+    """Runs jobs. `grace`: seconds between SIGTERM and SIGKILL when a job is stopped."""
+
+    def __init__(
+        self, root: Path, *, environments: Environments, isolation: Isolation, slots: int, grace: float
+    ) -> None:
+        """Open the record, close what an earlier server left open, kill what it left running."""
+        self.environments = environments
+        self.isolation = isolation
+        self.grace = grace
+        self._mark = instance_mark(root, os.getpid())
+        self._trees = root / "jobs"
+        kill_marked(f"{root}:")
+        shutil.rmtree(self._trees, ignore_errors=True)
+        self._trees.mkdir(parents=True)
+        self._store = JobStore(root / "state.db")
+        self.interrupted = self._store.interrupt("stopped")
+        self._watchdog = start_watchdog(self._mark)
+        self._slots = Slots(slots)
+        self._jobs: dict[int, Job] = {}
+        self._lock = threading.Lock()
+
+    def submit(self, kind: str, name: str, work: Work) -> Job:
+        """Queue a job; `work` is called in a thread of its own once a slot is free, or when it is stopped before."""
+        job = Job(self, self._store.add(kind, name), kind, name)
+        with self._lock:
+            self._jobs[job.identity] = job
+        threading.Thread(target=self._live, args=(job, work), name=f"{kind}-{name}", daemon=True).start()
+        return job
+
+    def rows(self) -> list[JobRow]:
+        """Return the record of all jobs."""
+        return self._store.rows()
+
+    def abandon(self, event: str) -> None:
+        """End every job at once without waiting for its outcome; `event` says what became of the cloud above."""
+        with self._lock:
+            jobs = list(self._jobs.values())
+        for job in jobs:
+            job.stop.request()
+        self._store.interrupt(event)
+        kill_marked(self._mark)
+
+    def close(self) -> None:
+        """End every job and the watchdog."""
+        self.abandon("stopped")
+        if self._watchdog.stdin is not None:
+            self._watchdog.stdin.close()
+        self._watchdog.wait()
+
+    def start_process(self, job: Job, program: Program, on_line: LineSink, pass_fds: Sequence[int]) -> JobProcess:
+        """Start a job's program inside its isolation."""
+        tree = job.tree
+        environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        environment |= {
+            "PATH": f"{program.path}:{SYSTEM_PATH}" if program.path else SYSTEM_PATH,
+            "HOME": str(tree.home),
+            "TMPDIR": str(tree.tmp),
+            "PYTHONUNBUFFERED": "1",
+            # a job that takes every core of a laptop is slower than one that takes its share (spinning threads)
+            "OMP_NUM_THREADS": "1",
+            **self.isolation.environment(tree, program.environment),
+            MARK: self._mark,
+        }
+        launch = [sys.executable, "-I", "-S", _LAUNCH, str(os.getpid()), *program.argv]
+        process = JobProcess(
+            self.isolation.command(tree, launch, program.directory),
+            directory=tree.host_path(program.directory),
+            environment=environment,
+            on_line=on_line,
+            pass_fds=pass_fds,
+        )
+        self._store.set_pid(job.identity, process.pid)
+        return process
+
+    def _live(self, job: Job, work: Work) -> None:
+        holds_slot = self._slots.acquire(job.stop)
+        try:
+            if holds_slot:
+                self._store.start(job.identity)
+            job.tree = JobTree(self._trees / f"{job.identity}-{job.name}")
+            outcome = work(job)
+        except Exception as error:  # noqa: BLE001 - whatever breaks in a cloud's front must still end the job
+            outcome = Outcome(JobStatus.FAILED, f"{type(error).__name__}: {error}")
+        finally:
+            if holds_slot:
+                self._slots.release()
+        self._store.finish(job.identity, outcome.status, outcome.reason)
+        with self._lock:
+            self._jobs.pop(job.identity, None)
+        job.tree.remove()

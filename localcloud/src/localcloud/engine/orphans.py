@@ -1,0 +1,64 @@
+"""Leaves no process behind, whatever happens to the server.
+
+Every job process carries the variable LOCALCLOUD_INSTANCE=<root>:<server pid>, and its children inherit it. Whoever
+carries it can be found and killed, in whatever process group or session it hides:
+- at the end of `up`, and at the next `up` on the same root (`kill_marked`);
+- at once when the server itself is killed: a watchdog, a tiny process of its own session, reads a pipe that only the
+  server holds open and kills the marked processes when the pipe closes.
+
+Linux only, as it reads /proc; elsewhere `kill_marked` finds nothing and the process groups alone are ended.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+MARK = "LOCALCLOUD_INSTANCE"
+
+
+def instance_mark(root: Path, server: int) -> str:
+    """Return the mark of the jobs of one server."""
+    return f"{root}:{server}"
+
+
+def kill_marked(prefix: str) -> list[int]:
+    """Kill every process whose mark starts with `prefix`; return their process ids."""
+    needle = f"{MARK}={prefix}".encode()
+    killed = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (folder / "environ").read_bytes().split(b"\0")
+        except OSError:  # ended meanwhile, or another user's
+            continue
+        if any(variable.startswith(needle) for variable in variables):
+            try:
+                os.kill(int(folder.name), signal.SIGKILL)
+            except OSError:
+                continue
+            killed.append(int(folder.name))
+    return killed
+
+
+def start_watchdog(mark: str) -> "subprocess.Popen[bytes]":
+    """Start the watchdog of this server; it ends by itself when the returned process's stdin closes."""
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and file
+        [sys.executable, "-I", "-S", __file__, mark],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env={},
+    )
+
+
+def _watch() -> None:
+    sys.stdin.buffer.read()
+    # a second look catches what a dying process started during the first
+    while kill_marked(sys.argv[1]):
+        pass
+
+
+if __name__ == "__main__":
+    _watch()

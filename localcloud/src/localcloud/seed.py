@@ -1,0 +1,109 @@
+"""The seed file: what exists in the cloud before the first client comes. Read strictly, applied through the API.
+
+    buckets: [name, …]
+    secrets: {name: "text" or a mapping, stored as JSON}
+    roles: [name, …]           # IAM roles that sagemaker.amazonaws.com may assume
+
+An unknown key is refused: a misspelt one would otherwise be missed much later, somewhere else.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from localcloud.errors import SeedError
+
+KEYS = ("buckets", "secrets", "roles")
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A seed file's content. Values of `secrets` are the strings to store."""
+
+    buckets: tuple[str, ...] = ()
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    roles: tuple[str, ...] = ()
+
+
+def read_seed(path: Path) -> Seed:
+    """Read a seed file; a SeedError names file, key, rule, value and remedy."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        message = f"seed file {path}: cannot be read ({error.strerror}). Give the path of an existing file to --seed."
+        raise SeedError(message) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        message = f"seed file {path}: is not YAML: {' '.join(str(error).split())}. Correct the file's syntax."
+        raise SeedError(message) from error
+    if content is None:
+        content = {}
+    if not isinstance(content, dict):
+        raise _wrong(path, "(top level)", "must be a mapping", content, f"write the keys {', '.join(KEYS)}")
+    for key in content:
+        if key not in KEYS:
+            raise _wrong(path, key, f"is not one of {', '.join(KEYS)}", content[key], "remove or rename it")
+    return Seed(
+        buckets=_names(path, "buckets", content.get("buckets")),
+        secrets=_secrets(path, content.get("secrets")),
+        roles=_names(path, "roles", content.get("roles")),
+    )
+
+
+def apply_seed(seed: Seed, path: Path, client: Callable[[str], Any]) -> None:
+    """Create everything through the clients that `client(service)` returns."""
+    for name in seed.buckets:
+        _create(path, "buckets", name, client("s3").create_bucket, Bucket=name)
+    for name, value in seed.secrets.items():
+        _create(path, "secrets", name, client("secretsmanager").create_secret, Name=name, SecretString=value)
+    for name in seed.roles:
+        trust = json.dumps(_TRUST)
+        _create(path, "roles", name, client("iam").create_role, RoleName=name, AssumeRolePolicyDocument=trust)
+
+
+def _names(path: Path, key: str, value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise _wrong(path, key, "must be a list of names", value, "write one name per line, each after `- `")
+    for name in value:
+        if not isinstance(name, str) or not name:
+            raise _wrong(path, key, "must hold names (strings)", name, "put the name in quotes")
+    return tuple(value)
+
+
+def _secrets(path: Path, value: object) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _wrong(path, "secrets", "must be a mapping of names to values", type(value).__name__, "write `name: value`")
+    found = {}
+    for name, content in value.items():
+        if not isinstance(name, str) or not isinstance(content, str | dict):
+            # the type only: a secret's value does not belong into a message
+            shown = type(content).__name__
+            raise _wrong(path, f"secrets.{name}", "must be a string or a mapping", shown, "put the value in quotes")
+        found[name] = content if isinstance(content, str) else json.dumps(content)
+    return found
+
+
+def _create(path: Path, key: str, name: str, create: Callable[..., object], **parameters: str) -> None:
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow, and not needed to read a file
+
+    try:
+        create(**parameters)
+    except (ClientError, BotoCoreError) as error:
+        raise _wrong(path, key, f"was refused by the cloud ({error})", name, "choose a valid, unique name") from error
+
+
+def _wrong(path: Path, key: str, rule: str, value: object, remedy: str) -> SeedError:
+    return SeedError(f"seed file {path}: {key} {rule}, got {value!r}. Remedy: {remedy}.")
