@@ -1,6 +1,7 @@
 """The one door to a trained model: evaluation, batch scoring and the endpoint all come through here.
 
-How it works: ``schema.json`` beside the booster holds the features in their order and the categories seen in training.
+How it works: ``schema.json`` beside the booster holds the features in their order, the categories seen in training and
+the version of XGBoost that trained it.
 Rows become a plain matrix of numbers, categories as their position; a category that training never saw counts as
 missing, and so does an empty value, for which XGBoost has learned a direction.
 
@@ -34,8 +35,19 @@ class Model:
 
 
 def load(model_dir: str | Path) -> Model:
-    """Load what ``train.py`` wrote to ``model_dir``."""
+    """Load what ``train.py`` wrote to ``model_dir``.
+
+    Raises:
+        RuntimeError: a newer XGBoost wrote it. An older one reads it without an error and predicts something else
+            (3.0.5 takes another base score out of a file of 3.2.0).
+    """
     schema = json.loads(Path(model_dir, SCHEMA_FILE).read_text(encoding="utf-8"))
+    if _minor(schema["xgboost"]) > _minor(xgboost.__version__):
+        message = (
+            f"the model was trained by XGBoost {schema['xgboost']} and this is {xgboost.__version__}: "
+            "serve it with the image that trained it, or with a newer one"
+        )
+        raise RuntimeError(message)
     booster = xgboost.Booster({"nthread": 1})
     booster.load_model(Path(model_dir, MODEL_FILE))
     return Model(booster, schema["features"], schema["categories"])
@@ -72,6 +84,11 @@ def matrix(
         enable_categorical=True,
         nthread=1,
     )
+
+
+def _minor(version: str) -> tuple[int, int]:
+    major, minor, *_ = version.split(".")
+    return int(major), int(minor)
 
 
 def _positions(values: pd.Series, categories: list[str]) -> np.ndarray:

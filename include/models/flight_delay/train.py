@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> None:
     folder = Path(os.environ["SM_MODEL_DIR"])
     folder.mkdir(parents=True, exist_ok=True)
     booster.save_model(folder / MODEL_FILE)
-    schema = {"features": features, "categories": categories}
+    schema = {"xgboost": xgboost.__version__, "features": features, "categories": categories}
     (folder / SCHEMA_FILE).write_text(json.dumps(schema, indent=2) + "\n", encoding="utf-8")
     print(f"trained on {len(rows)} rows, {len(features)} features, base rate {rows['label'].mean():.4f}")
     print(booster.eval(train, name="train", iteration=options.rounds))
@@ -68,9 +68,9 @@ def main(arguments: list[str]) -> None:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="train.py", allow_abbrev=False)
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=120)
     parser.add_argument("--eta", type=float, default=0.08)
-    parser.add_argument("--max_depth", type=int, default=5)
+    parser.add_argument("--max_depth", type=int, default=4)
     parser.add_argument("--min_child_weight", type=float, default=20)
     parser.add_argument("--subsample", type=float, default=0.8)
     parser.add_argument("--colsample_bytree", type=float, default=0.6)
