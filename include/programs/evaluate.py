@@ -27,7 +27,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from types import ModuleType
 
-# a probability of exactly 0 or 1 that is wrong would make the log loss infinite
+# a certain prediction that is wrong would make the log loss infinite
 _SMALLEST = 1e-15
 
 
@@ -96,9 +96,9 @@ def roc_auc(label: np.ndarray, score: np.ndarray) -> float:
 
 
 def log_loss(label: np.ndarray, probability: np.ndarray) -> float:
-    """Return the mean negative log likelihood; a probability is kept off 0 and 1 by 1e-15."""
-    clipped = np.clip(probability, _SMALLEST, 1 - _SMALLEST)
-    return float(-np.mean(np.where(label == 1, np.log(clipped), np.log1p(-clipped))))
+    """Return the mean of minus the logarithm of what each row's own label was given, at least 1e-15."""
+    given = np.where(label == 1, probability, 1 - probability)
+    return float(-np.mean(np.log(np.maximum(given, _SMALLEST))))
 
 
 def read_holdout(holdout_month: str, features: Path, labels: Path) -> pd.DataFrame:

@@ -110,21 +110,30 @@ def _rule_violations(rows: pd.DataFrame, table: CsvTable) -> list[Violation]:
     try:
         table.rules.validate(rows, lazy=True)
     except pa.errors.SchemaErrors as error:
-        for (column, check), cases in error.failure_cases.groupby(["column", "check"], sort=False, dropna=False):
-            failed = rows.loc[cases["index"].dropna().astype(int).drop_duplicates()]
-            if column in rows.columns:
-                violations.append(_value_violation(table, str(check), str(column), failed[column]))
+        for (context, check), cases in error.failure_cases.groupby(["schema_context", "check"], sort=False):
+            if context == "Column":
+                for column, of_column in cases.groupby("column", sort=False):
+                    failed = rows.loc[_failed_rows(of_column), str(column)]
+                    violations.append(_value_violation(table, str(check), str(column), failed))
             else:
-                violations.append(_row_violation(table, str(check), failed))
+                # a rule about whole rows: pandera names every column of each
+                violations.append(_row_violation(table, str(check), rows.loc[_failed_rows(cases)]))
     twice = rows[rows.duplicated(list(table.key), keep=False)]
     if not twice.empty:
         violations.append(_row_violation(table, f"the key ({', '.join(table.key)}) is unique", twice))
     return violations
 
 
+def _failed_rows(cases: pd.DataFrame) -> list[int]:
+    return sorted(cases["index"].dropna().astype(int).unique())
+
+
 def _value_violation(table: CsvTable, check: str, column: str, values: pd.Series) -> Violation:
     # line numbers as an editor shows them: the header is line 1
-    examples = [f"line {int(str(index)) + 2}: {value!r}" for index, value in values.head(MAX_EXAMPLES).items()]
+    examples = [
+        f"line {int(str(index)) + 2}: {repr(value) if isinstance(value, str) else value}"
+        for index, value in values.head(MAX_EXAMPLES).items()
+    ]
     return Violation(file=table.file, check=check, column=column, count=len(values), examples=tuple(examples))
 
 
