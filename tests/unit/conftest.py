@@ -89,18 +89,24 @@ def s3() -> Iterator[S3Client]:
 
 
 @pytest.fixture
-def lake(s3: S3Client) -> Lake:
-    """Return an empty lake in a bucket of its own."""
-    return _bucket(s3, "lake")
+def s3_lakes(s3: S3Client) -> Callable[[], Lake]:
+    """Return a function that gives an empty lake in a bucket of its own."""
+
+    def create() -> Lake:
+        name = f"bucket-{uuid.uuid4().hex[:12]}"
+        s3.create_bucket(Bucket=name)
+        return Lake(s3, f"s3://{name}")
+
+    return create
 
 
 @pytest.fixture
-def feed(s3: S3Client) -> Lake:
-    """Return an empty feed in a bucket of its own."""
-    return _bucket(s3, "feed")
+def lake(s3_lakes: Callable[[], Lake]) -> Lake:
+    """Return an empty lake."""
+    return s3_lakes()
 
 
-def _bucket(s3: S3Client, purpose: str) -> Lake:
-    name = f"{purpose}-{uuid.uuid4().hex[:12]}"
-    s3.create_bucket(Bucket=name)
-    return Lake(s3, f"s3://{name}")
+@pytest.fixture
+def feed(s3_lakes: Callable[[], Lake]) -> Lake:
+    """Return an empty feed."""
+    return s3_lakes()

@@ -1,0 +1,20 @@
+"""The Hypothesis strategies that several tests share."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from include.core.months import Month
+
+months = st.builds(Month, st.integers(1900, 2100), st.integers(1, 12))
+
+
+@st.composite
+def labels_and_probabilities(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Draw labels of which both occur, and a probability for each; probabilities often tie."""
+    size = draw(st.integers(2, 40))
+    labels = draw(st.lists(st.integers(0, 1), min_size=size, max_size=size).filter(lambda drawn: 0 < sum(drawn) < size))
+    probability = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
+    probabilities = draw(st.lists(probability, min_size=size, max_size=size))
+    return np.array(labels, dtype=np.float64), np.array(probabilities, dtype=np.float64)

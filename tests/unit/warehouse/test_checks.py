@@ -1,0 +1,104 @@
+"""What features.sql returns is checked before anybody sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from include.core.errors import FeatureCheckFailed
+from include.core.model_spec import Features
+from include.warehouse.checks import check_features, single_feature_aucs
+from include.warehouse.duckdb_month import BUILT, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from duckdb import DuckDBPyConnection
+
+ROWS = 1000
+FEATURES = Features(numeric=["x"], categorical=["c"])
+GOOD = {
+    "row_id": "CAST(i AS VARCHAR)",
+    "label": "CASE WHEN i % 10 > 0 THEN CAST(i % 3 = 0 AS INTEGER) END",
+    "x": "CASE WHEN i % 7 > 0 THEN i % 100 END",
+    "c": "'c' || CAST(i % 11 AS VARCHAR)",
+}
+
+
+@pytest.fixture
+def warehouse() -> Iterator[DuckDBPyConnection]:
+    """Return an empty warehouse."""
+    with connect() as connection:
+        yield connection
+
+
+def build(warehouse: DuckDBPyConnection, **columns: str | None) -> None:
+    """Make the table that features.sql would have returned: the good one, with some columns changed or left out."""
+    chosen = {name: sql for name, sql in (GOOD | columns).items() if sql is not None}
+    select = ", ".join(f"{sql} AS {name}" for name, sql in chosen.items())
+    warehouse.execute(f"CREATE TABLE {BUILT} AS SELECT {select} FROM range({ROWS}) AS numbers(i)")
+
+
+def test_good_features_pass(warehouse: DuckDBPyConnection) -> None:
+    """Missing values, missing labels and features that say little about the label are no fault."""
+    build(warehouse)
+    check_features(warehouse, FEATURES, ROWS, "features.sql")
+    assert all(auc < 0.6 for auc in single_feature_aucs(warehouse, FEATURES).values())
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "message"),
+    [
+        ({"x": None, "label": None}, ROWS, "it does not return label, x. Rule: features.sql returns row_id, label and"),
+        ({"x": "'a'"}, ROWS, "x is VARCHAR. Rule:"),
+        ({"c": "i"}, ROWS, "c is BIGINT. Rule:"),
+        ({"row_id": "i"}, ROWS, "row_id is BIGINT. Rule:"),
+        ({}, ROWS + 1, "it returns 1000 rows for 1001 rows of the main table. Rule:"),
+        ({"row_id": "CAST(i // 2 AS VARCHAR)"}, ROWS, "1000 rows have 500 different row_ids, for example twice: ['0',"),
+        ({"row_id": "CASE WHEN i > 0 THEN CAST(i AS VARCHAR) END"}, ROWS, "row_id is unique and never NULL"),
+        ({"label": "i % 3"}, ROWS, "label holds [2]. Rule: a label is 0, 1 or NULL"),
+        ({"x": "CAST('infinity' AS DOUBLE)"}, ROWS, "infinite or not a number: x in 1000 rows"),
+    ],
+)
+def test_what_breaks_the_contract_of_features_sql_is_named(
+    warehouse: DuckDBPyConnection, columns: dict[str, str | None], rows: int, message: str
+) -> None:
+    """Columns, types, rows, keys, labels, numbers: each message says where, what, which rule and what to do."""
+    build(warehouse, **columns)
+    with pytest.raises(FeatureCheckFailed) as raised:
+        check_features(warehouse, FEATURES, rows, "features.sql")
+    assert str(raised.value).startswith("features.sql: ")
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("columns", "feature"),
+    [
+        ({"x": "CAST(i % 3 = 0 AS INTEGER) * 100 + i % 7"}, "x"),
+        ({"x": "-CAST(i % 3 = 0 AS INTEGER) * 100.0"}, "x"),
+        ({"x": "CASE WHEN i % 2 = 0 THEN i % 3 = 0 END"}, "x"),
+        ({"x": "CASE WHEN i % 3 = 0 THEN i END"}, "x"),
+        ({"c": "CASE WHEN i % 3 = 0 THEN 'late' ELSE 'early' END"}, "c"),
+        ({"c": "CASE WHEN i % 3 = 0 THEN 'late' END"}, "c"),
+    ],
+)
+def test_a_feature_that_holds_the_label_is_found(
+    warehouse: DuckDBPyConnection, columns: dict[str, str], feature: str
+) -> None:
+    """Rising, falling, where it is known, by where it is missing, or as a category: the message names it."""
+    build(warehouse, **columns)
+    with pytest.raises(FeatureCheckFailed, match=rf"{feature} alone ranks the labels with ROC AUC 1\.000"):
+        check_features(warehouse, FEATURES, ROWS, "features.sql")
+
+
+def test_a_category_for_each_row_is_no_leak_by_itself(warehouse: DuckDBPyConnection) -> None:
+    """A rate is taken from other rows than those it is judged by."""
+    build(warehouse, c="CAST(i AS VARCHAR)")
+    assert pytest.approx(single_feature_aucs(warehouse, FEATURES)["c"], abs=0.01) == 0.5
+
+
+def test_too_few_labels_show_nothing(warehouse: DuckDBPyConnection) -> None:
+    """With a handful of late flights a high AUC is chance."""
+    build(warehouse, label="CAST(i < 5 AS INTEGER)", x="i")
+    check_features(warehouse, FEATURES, ROWS, "features.sql")
