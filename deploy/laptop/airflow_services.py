@@ -140,12 +140,14 @@ class Airflow:
 
     def _wait_until_healthy(self, deadline: float) -> None:
         state: dict[str, object] = {}
-        with httpx.Client(trust_env=False, timeout=5) as client:
+        with httpx.Client(trust_env=False, timeout=30) as client:
             while True:
                 self.require_running()
                 try:
                     answer = client.get(f"{self.url}/api/v2/monitor/health").json()
                     state = {part: answer[part]["status"] for part in _HEALTH}
+                    # what tasks talk to is put together at its first request, which takes seconds: not a task's seconds
+                    state["execution_api"] = client.get(f"{self.url}/execution/health").json()["status"]
                 except httpx.TransportError:
                     state = {"api-server": "does not answer yet"}
                 if all(status == "healthy" for status in state.values()):

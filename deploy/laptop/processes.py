@@ -105,7 +105,8 @@ def _stop(services: Sequence[Service], grace_seconds: float) -> None:
     while time.monotonic() < deadline:
         for service in services:
             family |= _descendants(service)
-        if not any(service.process.poll() is None for service in services) and not _living(family):
+        # what outlives the service that would have ended it has nobody left to ask it
+        if not any(service.process.poll() is None for service in services):
             break
         time.sleep(_POLL_SECONDS)
     for service in services:
@@ -113,6 +114,7 @@ def _stop(services: Sequence[Service], grace_seconds: float) -> None:
     for process in _living(family):
         with contextlib.suppress(psutil.Error):
             process.kill()
+    psutil.wait_procs(_living(family), timeout=grace_seconds)
     for service in services:
         service.process.wait()
         if service.process.stdout is not None:

@@ -32,9 +32,9 @@ class Look:
     """What was seen.
 
     Args:
-        dag_runs: All runs of all DAGs.
-        queued_events: Asset events that have not yet become runs.
-        ingest_tasks: The task instances of the ingest runs.
+        dag_runs: All runs of the DAGs that count.
+        queued_events: Asset events that have not yet become runs; not asked for while other runs are active.
+        ingest_tasks: The task instances of the ingest runs; not asked for while other runs are active.
     """
 
     dag_runs: tuple[DagRun, ...]
@@ -56,26 +56,26 @@ def unrest(look: Look, landed: Collection[Month]) -> list[str]:
         Month.of(run.interval_start): run for run in look.dag_runs if run.dag_id == INGEST and run.interval_start
     }
     coming = [f"{INGEST} has no run for {month} yet" for month in sorted(landed) if month not in ingested]
-    waiting = {run.run_id for month, run in ingested.items() if month not in landed and _only_waits(look, run)}
     coming += [
         f"{run.dag_id} {run.run_id} is {run.state}"
         for run in look.dag_runs
-        if run.state in ACTIVE and not (run.dag_id == INGEST and run.run_id in waiting)
+        if run.state in ACTIVE and not (_awaits(run, landed) and _only_waits(look, run))
     ]
     coming += [f"an event of asset {event.asset_id} waits for {event.dag_id}" for event in look.queued_events]
     return coming
 
 
-def look(rest: AirflowRest, dag_ids: Sequence[str]) -> Look:
-    """Ask once.
+def look(rest: AirflowRest, dag_ids: Sequence[str], landed: Collection[Month]) -> Look:
+    """Ask once; no further than the first thing that is still to come, for asking costs the API server's time.
 
-    The order matters little: whatever is asked first, an event can become a run between two answers. Asked runs first,
-    the event is still waiting when the runs are listed and gone when the queue is: a look that sees neither. Such a
-    moment passes, and the run that it hid is in the next look's counts; so two looks with the same counts are needed.
+    Whatever is asked first, an event can become a run between two answers. Asked runs first, the event is still waiting
+    when the runs are listed and gone when the queue is: a look that sees neither. Such a moment passes, and the run
+    that it hid is in the next look's counts; so two looks with the same counts are needed.
     """
-    runs = rest.dag_runs()
-    queued = rest.queued_events(dag_ids)
-    return Look(tuple(runs), tuple(queued), tuple(rest.task_instances(INGEST)))
+    runs = Look(tuple(rest.dag_runs()), (), ())
+    if any(run.state in ACTIVE and not _awaits(run, landed) for run in runs.dag_runs):
+        return runs
+    return Look(runs.dag_runs, tuple(rest.queued_events(dag_ids)), tuple(rest.task_instances(INGEST)))
 
 
 def wait_until_quiet(
@@ -90,7 +90,7 @@ def wait_until_quiet(
 
     Args:
         rest: Airflow.
-        dag_ids: The DAGs whose asset events count.
+        dag_ids: The DAGs that count.
         landed: The months that have landed.
         deadline: When to give up, by ``time.monotonic()``.
         on_look: Called with each look and what is still to come; may raise to end the wait.
@@ -100,7 +100,7 @@ def wait_until_quiet(
     """
     before: Look | None = None
     while True:
-        seen = look(rest, dag_ids)
+        seen = look(rest, dag_ids, landed)
         raise_if_failed(rest, seen)
         coming = unrest(seen, landed)
         on_look(seen, coming)
@@ -142,6 +142,11 @@ def raise_if_failed(rest: AirflowRest, seen: Look) -> None:
             rule="every task does what it says or says that there was nothing to do",
             remedy="correct what the log says and start the demo again",
         )
+
+
+def _awaits(run: DagRun, landed: Collection[Month]) -> bool:
+    """Whether a run is the ingest of a month that has not landed."""
+    return run.dag_id == INGEST and run.interval_start is not None and Month.of(run.interval_start) not in landed
 
 
 def _only_waits(seen: Look, run: DagRun) -> bool:
