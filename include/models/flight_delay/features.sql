@@ -78,7 +78,7 @@ scheduled AS (
 SELECT
     wanted.row_id,
     CASE WHEN wanted.arr_delay > 15 THEN 1 WHEN wanted.arr_delay IS NOT NULL THEN 0 END AS label,
-    wanted.hour + wanted.minute / 60.0 AS departure_hour,
+    wanted.hour + CAST(wanted.minute AS DOUBLE PRECISION) / 60 AS departure_hour,
     EXTRACT(ISODOW FROM wanted.scheduled_date) AS weekday,
     wanted.distance,
     -- both clocks are local, so this is flying time plus a constant for each destination; hours times 100 is divided
