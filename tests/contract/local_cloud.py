@@ -21,7 +21,7 @@ XGBOOST_IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:
 ROLE = "arn:aws:iam::123456789012:role/service-role/jobs"
 FINAL = {"Completed", "Failed", "Stopped"}
 # generous, because it only matters for a test that fails
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 90.0
 _T = TypeVar("_T")
 
 
@@ -191,11 +191,12 @@ class LocalCloud:
         return until(lambda: self.row(name)["pid"], f"a process of {name}")
 
     def log(self, kind: str, name: str) -> list[str]:
-        """Return the lines of a job's log."""
+        """Return the lines of a job's log; none while there is no log."""
         logs, group = self.client("logs"), f"/aws/sagemaker/{kind}Jobs"
         streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")["logStreams"]
-        assert len(streams) == 1
-        stream = streams[0]["logStreamName"]
+        if not streams:
+            return []
+        (stream,) = [item["logStreamName"] for item in streams]
         return [
             event["message"]
             for event in logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True)["events"]
