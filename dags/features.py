@@ -30,9 +30,8 @@ def features() -> None:
 
         @task(task_id=f"build_{spec.name}", outlets=[assets.features(spec.source)], pool="warehouse")
         def build(model: str) -> list[dict[str, Any]]:
-            from include.warehouse.features import build_month, due_months
-
             from include.core.model_spec import load_model
+            from include.warehouse.features import build_month, due_months
 
             lake, spec = open_lake(), load_model(model)
             months = due_months(lake, spec)

@@ -1,0 +1,57 @@
+"""What the pipeline tests stand on: one local cloud and one real Airflow for the whole run, and one life on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deploy.laptop.airflow_services import Airflow
+from deploy.laptop.cloud import LocalCloud, s3_client
+from deploy.laptop.landing import land
+from deploy.laptop.processes import free_port
+from deploy.laptop.profile import PROJECT, Profile
+from tests.pipeline.running import LANDED, MODEL_DAGS, PROBE_DAGS, Laptop, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
+    """One local cloud and one Airflow, with the project's DAGs and the tests' probes; everything is paused."""
+    folder = tmp_path_factory.mktemp("laptop")
+    with LocalCloud(folder / "cloud") as cloud:
+        client = Laptop(cloud, None).client("secretsmanager")  # type: ignore[arg-type] # only its cloud is used
+        for place in ("dag_processor", "task", "triggerer"):
+            client.create_secret(Name=f"airflow/connections/probe_{place}", SecretString='{"conn_type": "aws"}')
+        profile = Profile(
+            folder / "airflow",
+            free_port(),
+            cloud.environment,
+            dags_folders={"dags-folder": PROJECT / "dags", "probes": Path(__file__).with_name("dags")},
+        )
+        with Airflow(profile) as airflow:
+            laptop = Laptop(cloud, airflow)
+            wait_for(
+                lambda: True if {*MODEL_DAGS, *PROBE_DAGS} <= set(airflow.rest.dag_ids()) else None,
+                f"the DAGs to appear; import errors: {airflow.rest.import_errors()}",
+                90,
+            )
+            for dag_id in PROBE_DAGS:
+                airflow.rest.unpause(dag_id)
+            yield laptop
+
+
+@pytest.fixture(scope="session")
+def life(laptop: Laptop) -> Laptop:
+    """January to April have landed, the model was trained and released, April was scored."""
+    for dag_id in MODEL_DAGS:
+        laptop.rest.unpause(dag_id)
+    for month in LANDED:
+        land(s3_client(laptop.cloud.environment), month)
+    laptop.wait_until_quiet(LANDED)
+    laptop.rest.trigger("train_flight_delay")
+    laptop.wait_until_quiet(LANDED, 180)
+    return laptop

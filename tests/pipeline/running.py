@@ -1,0 +1,105 @@
+"""A running pair of local cloud and Airflow as the pipeline tests see it, and the months that land on it."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+
+from deploy.laptop.cloud import LocalCloud, s3_client
+from deploy.laptop.landing import LandedFile, files_of
+from deploy.laptop.quiet import wait_until_quiet
+from include.core.lake import Lake
+from include.core.months import Month
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deploy.laptop.airflow_rest import AirflowRest, DagRun, TaskInstance
+    from deploy.laptop.airflow_services import Airflow
+
+T = TypeVar("T")
+
+MODEL_DAGS = ("ingest", "features", "train_flight_delay", "score_flight_delay")
+PROBE_DAGS = ("probe_secrets", "probe_training")
+JANUARY, FEBRUARY, MARCH, APRIL, MAY, JUNE, JULY = (Month(2013, number) for number in range(1, 8))
+LANDED = (JANUARY, FEBRUARY, MARCH, APRIL)
+
+
+@dataclass(frozen=True)
+class Laptop:
+    """A running pair of local cloud and Airflow."""
+
+    cloud: LocalCloud
+    airflow: Airflow
+
+    @property
+    def rest(self) -> AirflowRest:
+        """Airflow's REST interface."""
+        return self.airflow.rest
+
+    @property
+    def lake(self) -> Lake:
+        """The lake that the DAGs use."""
+        return Lake(s3_client(self.cloud.environment), "s3://flightdeck-lake")
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client on the local cloud."""
+        environment = self.cloud.environment
+        return boto3.client(
+            service,
+            endpoint_url=environment["AWS_ENDPOINT_URL"],
+            region_name=environment["AWS_DEFAULT_REGION"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def run(self, dag_id: str, conf: dict[str, Any] | None = None, seconds: float = 120) -> dict[str, TaskInstance]:
+        """Trigger a DAG, wait for its end and return its task instances by id (of mapped ones the last)."""
+        started = self.rest.trigger(dag_id, conf)
+        ended = wait_for(
+            lambda: run if (run := self.rest.dag_run(dag_id, started.run_id)).state in {"success", "failed"} else None,
+            f"{dag_id} {started.run_id} to end",
+            seconds,
+        )
+        return self.tasks(ended)
+
+    def tasks(self, run: DagRun) -> dict[str, TaskInstance]:
+        """Return a run's task instances by id."""
+        return {task.task_id: task for task in self.rest.task_instances(run.dag_id, run.run_id)}
+
+    def runs(self) -> dict[str, int]:
+        """Return the number of runs of each DAG."""
+        return {dag_id: len(self.rest.dag_runs(dag_id)) for dag_id in MODEL_DAGS}
+
+    def wait_until_quiet(self, landed: tuple[Month, ...], seconds: float = 120) -> None:
+        """Wait until nothing more follows from the landed months; a failed run fails the test."""
+        wait_until_quiet(self.rest, MODEL_DAGS, landed, deadline=time.monotonic() + seconds)
+
+
+def wait_for(look: Callable[[], T | None], what: str, seconds: float = 60) -> T:
+    """Return the first look that is not None."""
+    deadline = time.monotonic() + seconds
+    while (seen := look()) is None:
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.2)
+    return seen
+
+
+def truncated(month: Month) -> dict[str, LandedFile]:
+    """Return a month whose flights arrived cut off in the middle."""
+    files = files_of(month)
+    flights = files["flights.csv.gz"]
+    return files | {"flights.csv.gz": LandedFile(flights.content[: len(flights.content) // 2], flights.rows)}
+
+
+def with_a_key_twice(month: Month) -> dict[str, LandedFile]:
+    """Return a month whose first flight is there twice."""
+    files = files_of(month)
+    flights = files["flights.csv.gz"]
+    header, first, rest = gzip.decompress(flights.content).split(b"\n", 2)
+    content = gzip.compress(b"\n".join([header, first, first, rest]), mtime=0)
+    return files | {"flights.csv.gz": LandedFile(content, flights.rows + 1)}
