@@ -18,7 +18,8 @@ StartCloud = Callable[..., LocalCloud]
 def _environments() -> Iterator[None]:
     """Keep job environments between test runs unless told where."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOCALCLOUD_ENVIRONMENTS", os.environ.get("LOCALCLOUD_ENVIRONMENTS", f"{REPOSITORY}/.local/environments"))
+        folder = os.environ.get("LOCALCLOUD_ENVIRONMENTS", f"{REPOSITORY}/.local/environments")
+        patch.setenv("LOCALCLOUD_ENVIRONMENTS", folder)
         yield
 
 
@@ -41,5 +42,4 @@ def start_cloud(tmp_path: Path, _environments: None) -> Iterator[StartCloud]:
 
     yield start
     for running in started:
-        if running.process.poll() is None:
-            running.end()
+        running.end()

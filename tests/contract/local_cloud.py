@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
+from botocore.config import Config
 
 from localcloud.clients import client_environment
 
@@ -96,8 +97,6 @@ class LocalCloud:
         key = f"{service}/{application}"
         if key not in self._clients:
             values = client_environment(self.endpoint)
-            from botocore.config import Config  # noqa: PLC0415 - beside its only use
-
             self._clients[key] = boto3.Session().client(
                 service,  # type: ignore[call-overload]
                 endpoint_url=values["AWS_ENDPOINT_URL"],
@@ -147,7 +146,8 @@ class LocalCloud:
     def process_data(self, name: str, script: str, **request: Any) -> str:
         """Create a processing job that runs `script`; `request` overrides parts of the request. Returns the name."""
         code = self.put(f"code/{name}/run.py", script)
-        source = {"S3Uri": code, "LocalPath": "/opt/ml/processing/code", "S3DataType": "S3Prefix", "S3InputMode": "File"}
+        source = {"S3Uri": code, "LocalPath": "/opt/ml/processing/code", "S3DataType": "S3Prefix"}
+        source["S3InputMode"] = "File"
         inputs = [{"InputName": "code", "S3Input": source}, *request.pop("ProcessingInputs", [])]
         cluster = {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 10}
         command = {"ContainerEntrypoint": ["python3", "/opt/ml/processing/code/run.py"]}
@@ -188,7 +188,7 @@ class LocalCloud:
 
     def pid(self, name: str) -> int:
         """Wait until a job's program runs; return its process id."""
-        return until(lambda: self.row(name)["pid"], f"a process of {name}")
+        return int(until(lambda: self.row(name)["pid"], f"a process of {name}"))
 
     def log(self, kind: str, name: str) -> list[str]:
         """Return the lines of a job's log; none while there is no log."""

@@ -17,7 +17,8 @@ out = base / "output" / "sub"
 out.mkdir(parents=True)
 config = json.load(open("/opt/ml/config/processingjobconfig.json"))
 host = json.load(open("/opt/ml/config/resourceconfig.json"))["current_host"]
-result = {"lines": lines, "argv": sys.argv[1:], "job": config["ProcessingJobName"], "host": host, "MODE": os.environ["MODE"]}
+result = {"lines": lines, "argv": sys.argv[1:], "job": config["ProcessingJobName"], "host": host}
+result["MODE"] = os.environ["MODE"]
 (out / "result.json").write_text(json.dumps(result))
 pathlib.Path("/opt/ml/output/message").write_text("counted")
 print("counted", lines)

@@ -43,7 +43,7 @@ time.sleep(600)
 """
 
 
-def channel(cloud: LocalCloud, uri: str, kind: str = "S3Prefix", name: str = "train") -> dict[str, object]:
+def channel(uri: str, kind: str = "S3Prefix", name: str = "train") -> dict[str, object]:
     """Return an input channel."""
     source = {"S3DataType": kind, "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "ContentType": "text/csv"}
@@ -55,9 +55,14 @@ def learn(cloud: LocalCloud, name: str) -> dict[str, object]:
     cloud.train(
         name,
         LEARNS,
-        HyperParameters={"C": "1.0", "max_depth": "3", "objective": "binary:logistic", "sagemaker_program": '"train.py"'},
+        HyperParameters={
+            "C": "1.0",
+            "max_depth": "3",
+            "objective": "binary:logistic",
+            "sagemaker_program": '"train.py"',
+        },
         AlgorithmSpecification={"MetricDefinitions": [{"Name": "validation:loss", "Regex": "validation-loss=(.*?);"}]},
-        InputDataConfig=[channel(cloud, f"s3://{cloud.bucket}/input/{name}/")],
+        InputDataConfig=[channel(f"s3://{cloud.bucket}/input/{name}/")],
         Environment={"GREETING": "hello"},
     )
     job = cloud.finished("Training", name)
@@ -122,7 +127,8 @@ def test_what_the_script_meets(cloud: LocalCloud) -> None:
 
 def test_failing_script(cloud: LocalCloud) -> None:
     """The reason of a failed script holds exit code, command and the end of its traceback in 1024 characters."""
-    script = "def deep(n):\n    if n == 0:\n        raise ValueError('x' * 900 + ' the very end')\n    deep(n - 1)\ndeep(30)\n"
+    script = "def deep(n):\n    if n == 0:\n        raise ValueError('x' * 900 + ' the very end')\n    deep(n - 1)\n"
+    script += "deep(30)\n"
     job = cloud.finished("Training", cloud.train("fails", script, HyperParameters={"depth": "2"}))
     reason = job["FailureReason"]
     assert job["TrainingJobStatus"] == "Failed"
@@ -206,7 +212,7 @@ def test_name_in_use(cloud: LocalCloud) -> None:
 def test_missing_data(cloud: LocalCloud) -> None:
     """Input that does not exist is refused at creation, and no job is left behind."""
     with pytest.raises(ClientError) as refusal:
-        cloud.train("nodata", "pass", InputDataConfig=[channel(cloud, "s3://data/nothing/here")])
+        cloud.train("nodata", "pass", InputDataConfig=[channel("s3://data/nothing/here")])
     assert refusal.value.response["Error"]["Code"] == "ValidationException"
     assert 'No S3 objects found under S3 URL "s3://data/nothing/here"' in str(refusal.value)
     with pytest.raises(ClientError) as unknown:
@@ -227,7 +233,7 @@ def test_manifest_channel(cloud: LocalCloud) -> None:
         "import os, pathlib\nbase = pathlib.Path(os.environ['SM_CHANNEL_TRAIN'])\n"
         "for path in sorted(base.rglob('*.csv')):\n    print(path.relative_to(base), path.read_text())\n"
     )
-    job = cloud.finished("Training", cloud.train("listed", script, InputDataConfig=[channel(cloud, uri, "ManifestFile")]))
+    job = cloud.finished("Training", cloud.train("listed", script, InputDataConfig=[channel(uri, "ManifestFile")]))
     assert job["TrainingJobStatus"] == "Completed"
     assert cloud.log("Training", "listed") == [
         "year=2013/month=1/a.csv year=2013/month=1/a.csv",

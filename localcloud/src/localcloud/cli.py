@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except LocalCloudError as error:
-        print(f"localcloud: {error}", file=sys.stderr)
+        sys.stderr.write(f"localcloud: {error}\n")
         return 1
 
 
@@ -52,7 +52,7 @@ def _up(options: argparse.Namespace) -> int:
 
 def _env(options: argparse.Namespace) -> int:
     for name, value in client_environment(find_running(options.root).endpoint).items():
-        print(f"export {name}={shlex.quote(value)}")
+        _say(f"export {name}={shlex.quote(value)}")
     return 0
 
 
@@ -65,11 +65,11 @@ def _status(options: argparse.Namespace) -> int:
         message = f"root {options.root}: process {running.pid} does not answer at {running.endpoint} ({error})."
         raise NotRunningError(message) from error
     if options.json:
-        print(json.dumps(status, indent=2))
+        _say(json.dumps(status, indent=2))
         return 0
-    print(f"{status['endpoint']}  pid {status['pid']}  root {status['root']}  isolation {status['isolation']}")
+    _say(f"{status['endpoint']}  pid {status['pid']}  root {status['root']}  isolation {status['isolation']}")
     for job in status["jobs"]:
-        print(f"{job['kind']:<11} {job['name']:<63} {job['status']:<10} {job['reason'] or ''}".rstrip())
+        _say(f"{job['kind']:<11} {job['name']:<63} {job['status']:<10} {job['reason'] or ''}".rstrip())
     return 0
 
 
@@ -86,6 +86,10 @@ def _down(options: argparse.Namespace) -> int:
             raise StopTimeoutError(message)
         time.sleep(0.05)
     return 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
 
 
 def _parser() -> argparse.ArgumentParser:

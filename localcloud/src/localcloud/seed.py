@@ -20,9 +20,7 @@ from localcloud.errors import SeedError
 KEYS = ("buckets", "secrets", "roles")
 _TRUST = {
     "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    ],
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
 
 
@@ -85,7 +83,8 @@ def _secrets(path: Path, value: object) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise _wrong(path, "secrets", "must be a mapping of names to values", type(value).__name__, "write `name: value`")
+        shown = type(value).__name__
+        raise _wrong(path, "secrets", "must be a mapping of names to values", shown, "write `name: value`")
     found = {}
     for name, content in value.items():
         if not isinstance(name, str) or not isinstance(content, str | dict):

@@ -104,9 +104,10 @@ def _serve_until(
     if seed_path is not None:
         apply_seed(seed, seed_path, lambda service: connections.client(service, DEFAULT_REGION))
     publish(root, endpoint)
-    print(f"ready {endpoint}", flush=True)
+    sys.stdout.write(f"ready {endpoint}\n")
+    sys.stdout.flush()
     if engine.interrupted:
-        print(f"{engine.interrupted} job(s) of an earlier server were closed as failed", file=sys.stderr)
+        sys.stderr.write(f"{engine.interrupted} job(s) of an earlier server were closed as failed\n")
     ended.wait()
     server.shutdown()
 
@@ -127,7 +128,7 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _make_server(listener: socket.socket, application: Any) -> "BaseWSGIServer":  # noqa: ANN401 - a WSGI application
+def _make_server(listener: socket.socket, application: Any) -> "BaseWSGIServer":
     import logging  # noqa: PLC0415 - only to silence the line per request
 
     from moto.moto_server.werkzeug_app import MotoRequestHandler  # noqa: PLC0415 - see above
@@ -135,6 +136,4 @@ def _make_server(listener: socket.socket, application: Any) -> "BaseWSGIServer":
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     host, port = listener.getsockname()[:2]
-    return make_server(
-        host, port, application, threaded=True, request_handler=MotoRequestHandler, fd=listener.fileno()
-    )
+    return make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler, fd=listener.fileno())

@@ -35,7 +35,7 @@ class Connections:
         client: CloudWatchLogsClient = self.client("logs", region)
         return client
 
-    def client(self, service: str, region: str) -> Any:  # noqa: ANN401 - each service's client has its own type
+    def client(self, service: str, region: str) -> Any:
         """Return the client for `service` in `region`."""
         with self._lock:  # a boto3 session must not create two clients at the same time
             key = (service, region)

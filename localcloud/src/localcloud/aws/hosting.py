@@ -9,14 +9,16 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from localcloud.aws.execution import Surroundings
 from localcloud.aws.failures import JobFailedError, JobStoppedError
 from localcloud.aws.images import find_image
 from localcloud.engine.engine import Job, Program
-from localcloud.engine.processes import JobProcess
 from localcloud.engine.tree import JOB_BASE
+
+if TYPE_CHECKING:
+    from localcloud.engine.processes import JobProcess
 
 _SERVER = Path(__file__).with_name("model_server.py")
 
@@ -54,7 +56,7 @@ class ModelContainer:
         if submitted.startswith("s3://"):
             objects.fetch_archive(submitted, ml / "code")
         requirements = next(
-            (path for path in (ml / "code/requirements.txt", ml / "model/code/requirements.txt") if path.is_file()), None
+            (path for part in ("code", "model/code") if (path := ml / part / "requirements.txt").is_file()), None
         )
         text = requirements.read_text() if requirements else ""
         environment = surroundings.environment(find_image(container["Image"]), text, on_line)
@@ -85,7 +87,7 @@ class ModelContainer:
             raise JobFailedError(message)
         self._connection = http.client.HTTPConnection("127.0.0.1", int(port))
 
-    def __enter__(self) -> "ModelContainer":
+    def __enter__(self) -> Self:
         """Return itself."""
         return self
 

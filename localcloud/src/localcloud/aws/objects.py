@@ -83,6 +83,13 @@ class ObjectStore:
         except ClientError as error:
             raise _failed("upload", uri, error) from error
 
+    def fetch(self, kind: str, uri: str, folder: Path) -> None:
+        """Fetch a data source into `folder`; `kind` is the API's S3DataType, S3Prefix or ManifestFile."""
+        if kind == "ManifestFile":
+            self.fetch_manifest(uri, folder)
+        else:
+            self.fetch_prefix(uri, folder)
+
     def fetch_prefix(self, uri: str, folder: Path) -> None:
         """Fetch everything under a prefix into `folder`."""
         try:

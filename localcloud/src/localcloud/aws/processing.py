@@ -8,7 +8,6 @@ exceeds MaxRuntimeInSeconds is Stopped, as the API's reference says.
 """
 
 import json
-from collections.abc import Callable
 
 from localcloud.aws.execution import HOST, Request, Surroundings, conclude, resource_config, stream_suffix
 from localcloud.aws.failures import JobFailedError, JobStoppedError, container_failure, keep_end, message_of
@@ -96,10 +95,7 @@ class ProcessingRun:
         for source in self._inputs:
             folder = job.tree.host_path(source["LocalPath"])
             folder.mkdir(parents=True, exist_ok=True)
-            fetch: Callable[..., None] = self._objects.fetch_prefix
-            if source["S3DataType"] == "ManifestFile":
-                fetch = self._objects.fetch_manifest
-            fetch(source["S3Uri"], folder)
+            self._objects.fetch(source["S3DataType"], source["S3Uri"], folder)
         for output in self._outputs:
             job.tree.host_path(output["LocalPath"]).mkdir(parents=True, exist_ok=True)
         described = {**self._request, "ProcessingJobArn": self._record.get("arn")}

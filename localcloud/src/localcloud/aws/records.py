@@ -42,7 +42,7 @@ class Record:
         """SageMaker's status of the job."""
         return str(self.get(self._status_field))
 
-    def get(self, field: str) -> Any:  # noqa: ANN401 - moto's attributes have many types
+    def get(self, field: str) -> Any:
         """Return an attribute."""
         return getattr(self._stored, field)
 

@@ -23,7 +23,7 @@ _FORM = "application/x-www-form-urlencoded"
 # S3's operations have no name in the request; these are told by method and depth of the path, others by subresource.
 _S3_OBJECT = {"GET": "GetObject", "PUT": "PutObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}
 _S3_BUCKET = {"GET": "ListObjects", "PUT": "CreateBucket", "HEAD": "HeadBucket", "DELETE": "DeleteBucket"}
-_S3_SUBRESOURCES = ("uploads", "uploadId", "delete", "versioning", "tagging", "acl", "policy", "location", "notification")
+_S3_SUBRESOURCES = ("uploads", "uploadId", "delete", "versioning", "tagging", "acl", "policy", "location")
 
 
 class RequestLog:
@@ -39,7 +39,7 @@ class RequestLog:
         """Pass the request on and log it when the answer's status is known."""
         entry = describe(environ)
 
-        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Callable[[bytes], object]:  # noqa: ANN401
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Callable[[bytes], object]:
             self._write({**entry, "status": int(status.split(" ", 1)[0])})
             return start_response(status, headers, *rest)
 
@@ -78,15 +78,17 @@ def _operation(environ: "WSGIEnvironment", service: str | None, query: dict[str,
     if "Action" in query:
         return query["Action"][0]
     method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "/")
-    if service != "s3":
-        return f"{method} {path}"
+    return _s3_operation(environ, method, path, query) if service == "s3" else f"{method} {path}"
+
+
+def _s3_operation(environ: "WSGIEnvironment", method: str, path: str, query: dict[str, list[str]]) -> str:
     subresource = next((name for name in _S3_SUBRESOURCES if name in query), None)
     _, _, key = path.strip("/").partition("/")
     if subresource is not None:
         return f"{method} {'object' if key else 'bucket'}?{subresource}"
+    if method == "PUT" and "HTTP_X_AMZ_COPY_SOURCE" in environ:
+        return "CopyObject"
     if key:
-        if method == "PUT" and "HTTP_X_AMZ_COPY_SOURCE" in environ:
-            return "CopyObject"
         return _S3_OBJECT.get(method, f"{method} object")
     if path.strip("/") == "":
         return "ListBuckets"

@@ -18,7 +18,7 @@ SUBMIT_DIRECTORY = "sagemaker_submit_directory"
 CODE = f"{JOB_BASE}/code"
 
 
-def decode(value: str) -> Any:  # noqa: ANN401 - JSON
+def decode(value: str) -> Any:
     """Return a hyperparameter's value: JSON if it is, the string itself if not."""
     try:
         return json.loads(value)
@@ -44,7 +44,7 @@ def user_arguments(hyperparameters: Mapping[str, str]) -> list[str]:
 def command(hyperparameters: Mapping[str, str]) -> list[str]:
     """Return the command line of the script."""
     program = str(decode(hyperparameters[PROGRAM]))
-    interpreter = ["python3", program] if program.endswith(".py") else ["/bin/sh", "-c", f"./{program} \"$@\"", program]
+    interpreter = ["python3", program] if program.endswith(".py") else ["/bin/sh", "-c", f'./{program} "$@"', program]
     return [*interpreter, *user_arguments(hyperparameters)]
 
 
@@ -110,7 +110,7 @@ def input_data_config(request: Request) -> dict[str, Any]:
     return configured
 
 
-def encode(value: Any) -> str:  # noqa: ANN401 - JSON
+def encode(value: Any) -> str:
     """Return a value as the toolkit writes it into a variable: strings bare, the rest as JSON."""
     if value is None:
         return ""

@@ -10,7 +10,6 @@ output.tar.gz but no model.
 """
 
 import json
-from collections.abc import Callable
 from datetime import datetime
 
 from localcloud.aws import script_mode
@@ -128,10 +127,7 @@ class TrainingRun:
             folder = ml / "input" / "data" / channel["ChannelName"]
             folder.mkdir()
             source = channel["DataSource"]["S3DataSource"]
-            fetch: Callable[..., None] = self._objects.fetch_prefix
-            if source["S3DataType"] == "ManifestFile":
-                fetch = self._objects.fetch_manifest
-            fetch(source["S3Uri"], folder)
+            self._objects.fetch(source["S3DataType"], source["S3Uri"], folder)
         submitted = script_mode.decode(self._hyperparameters.get(script_mode.SUBMIT_DIRECTORY, "null"))
         if self._is_script and submitted is not None and submitted.startswith("s3://"):
             self._objects.fetch_archive(submitted, ml / "code")

@@ -29,9 +29,7 @@ _SUCCESS = 200
 class TransformRun:
     """The work of one transform job."""
 
-    def __init__(
-        self, surroundings: Surroundings, record: Record, request: Request, container: dict[str, Any]
-    ) -> None:
+    def __init__(self, surroundings: Surroundings, record: Record, request: Request, container: dict[str, Any]) -> None:
         """Take moto's fresh record and make it one of a job that has just begun."""
         self._surroundings = surroundings
         self._record = record
@@ -45,7 +43,7 @@ class TransformRun:
 
     def __call__(self, job: Job) -> Outcome:
         """Run it and report its end."""
-        stream = f"{self._name}/i-{random.getrandbits(68):017x}-{stream_suffix()}"  # noqa: S311 - a made-up instance
+        stream = f"{self._name}/i-{random.getrandbits(68):017x}-{stream_suffix()}"
         log = JobLog(self._surroundings.connections, self._surroundings.region, LOG_GROUP, stream)
         try:
             outcome = conclude(job, lambda: self._flow(job, log))

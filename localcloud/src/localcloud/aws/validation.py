@@ -77,7 +77,7 @@ def check_processing(request: Request) -> Image:
             if field not in item:
                 _unsupported(f"an input or output other than {field} ({name})")
             path = item[field].get("LocalPath", "")
-            if path != _PROCESSING_BASE and not path.startswith(f"{_PROCESSING_BASE}/") or ".." in path:
+            if not f"{path}/".startswith(f"{_PROCESSING_BASE}/") or ".." in path:
                 message = f"LocalPath {path!r} of {name!r} must start with {_PROCESSING_BASE}"
                 raise ValidationError(message)
     for item in outputs:

@@ -148,7 +148,7 @@ def _run_uv(arguments: list[str], on_line: Callable[[str], None]) -> None:
     # `--no-config`: a configuration file of whatever project the server was started in must not leak into the jobs
     command = [uv.find_uv_bin(), "--no-config", "--no-progress", *arguments]
     environment = {k: v for k, v in os.environ.items() if k not in {"VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}}
-    process = subprocess.Popen(  # noqa: S603 - our own command
+    process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
     lines: list[str] = []

@@ -43,7 +43,7 @@ def kill_marked(prefix: str) -> list[int]:
 
 def start_watchdog(mark: str) -> "subprocess.Popen[bytes]":
     """Start the watchdog of this server; it ends by itself when the returned process's stdin closes."""
-    return subprocess.Popen(  # noqa: S603 - our own interpreter and file
+    return subprocess.Popen(
         [sys.executable, "-I", "-S", __file__, mark],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 Waiting never polls: the end of the process, a stop request and the time limit wake the same event.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -95,7 +96,7 @@ class JobProcess:
     ) -> None:
         """Start it; every line of its output goes to `on_line`."""
         self._on_line = on_line
-        self._process = subprocess.Popen(  # noqa: S603 - running the user's program is the purpose
+        self._process = subprocess.Popen(
             list(argv),
             cwd=directory,
             env=dict(environment),
@@ -149,10 +150,8 @@ class JobProcess:
     def _signal_group(self, number: signal.Signals) -> None:
         if self._exited.is_set():  # the pid may belong to somebody else by now
             return
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
-        except ProcessLookupError:
-            pass
 
     def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - for the type checker: stdout=PIPE above
