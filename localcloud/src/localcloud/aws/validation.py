@@ -50,6 +50,8 @@ def check_training(request: Request, objects: ObjectStore, region: str) -> Image
     _one_host(request.get("ResourceConfig") or {})
     if algorithm.get("TrainingInputMode", "File") == "Pipe":
         _unsupported("TrainingInputMode Pipe")
+    if request.get("CheckpointConfig"):
+        _unsupported("CheckpointConfig")
     for definition in algorithm.get("MetricDefinitions") or []:
         _check_regex(definition)
     for channel in request.get("InputDataConfig") or []:
