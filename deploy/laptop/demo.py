@@ -22,7 +22,7 @@ from deploy.laptop.landing import FLIGHTS_FILE, files_of, land
 from deploy.laptop.laptop import AIRFLOW_PORT, CLOUD_PORT, DAGS, FOLDER, Laptop, running_laptop
 from deploy.laptop.profile import PROJECT
 from deploy.laptop.progress import Progress
-from deploy.laptop.quiet import Look, wait_until_quiet
+from deploy.laptop.quiet import INGEST, Look, wait_until_quiet
 from deploy.laptop.summary import MODEL, build_summary
 from deploy.laptop.verifier.driver import VerifierError, verify
 from include.core.errors import FlightdeckError
@@ -192,7 +192,9 @@ class _Reporter:
         for run in seen.dag_runs:
             if run.seconds is not None and (run.dag_id, run.run_id) not in self._reported:
                 self._reported.add((run.dag_id, run.run_id))
-                self._progress.say(f"{run.dag_id}: {run.state} in {run.seconds:.1f} s ({run.run_id})")
+                # a run on a data interval is about a month; the others were woken by an event or by hand
+                about = f" of {Month.of(run.interval_start)}" if run.dag_id == INGEST and run.interval_start else ""
+                self._progress.say(f"{run.dag_id}{about}: {run.state} in {run.seconds:.1f} s")
         self._progress.now(coming[0] if coming else "quiet")
 
 
