@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
@@ -63,7 +64,7 @@ def test_the_evaluation_compares_every_model_with_its_own_code(lake: Lake) -> No
         ROLE,
     )
     arguments = request["AppSpecification"]["ContainerArguments"]
-    models = [value for option, value in zip(arguments, arguments[1:], strict=False) if option == "--model"]
+    models = [value for option, value in itertools.pairwise(arguments) if option == "--model"]
     assert models == [
         "candidate=/opt/ml/processing/input/candidate",
         "champion=/opt/ml/processing/input/champion",
