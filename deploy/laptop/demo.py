@@ -46,7 +46,6 @@ def main() -> int:
     parser.add_argument("--airflow-port", type=int, default=AIRFLOW_PORT)
     arguments = parser.parse_args()
     progress = Progress()
-    SUMMARY.unlink(missing_ok=True)
     try:
         progress.say("starting the local cloud and Airflow")
         with running_laptop(cloud_port=arguments.cloud_port, airflow_port=arguments.airflow_port) as laptop:
@@ -60,6 +59,8 @@ def main() -> int:
 
 
 def _run(laptop: Laptop, progress: Progress) -> int:
+    # a demo that fails must not leave the summary of one that did not
+    SUMMARY.unlink(missing_ok=True)
     progress.say(f"the local cloud answers at {laptop.cloud.endpoint} after {laptop.cloud.ready_seconds:.1f} s")
     progress.say(f"Airflow is healthy at {laptop.airflow.url} after {laptop.airflow.ready_seconds:.1f} s")
     started = time.monotonic()

@@ -37,7 +37,7 @@ def main() -> int:
             for month in MONTHS:
                 land(client, month)
             progress.say(f"Airflow: {laptop.airflow.url}, user {USER}, password in {laptop.airflow.profile.passwords}")
-            progress.say(f'the local cloud: eval "$(localcloud env --root {laptop.cloud.root})"')
+            progress.say(f'the local cloud: eval "$(.venv/bin/localcloud env --root {laptop.cloud.root})"')
             progress.say(f"{MONTHS[0]} to {MONTHS[-1]} have landed; Ctrl-C or `make down` ends everything")
             while True:
                 laptop.require_running()
