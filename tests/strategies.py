@@ -23,3 +23,12 @@ def labels_and_probabilities(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     probability = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
     probabilities = draw(st.lists(probability, min_size=size, max_size=size))
     return np.array(labels, dtype=np.float64), np.array(probabilities, dtype=np.float64)
+
+
+@st.composite
+def labels_and_numbers(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Draw labels of a regression that differ, and a number for each."""
+    size = draw(st.integers(2, 40))
+    number = st.floats(-1e4, 1e4).map(lambda drawn: round(drawn, 3))
+    labels = draw(st.lists(number, min_size=size, max_size=size).filter(lambda drawn: max(drawn) - min(drawn) > 1))
+    return np.array(labels), np.array(draw(st.lists(number, min_size=size, max_size=size)))

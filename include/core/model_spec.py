@@ -12,9 +12,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from include.core.errors import SpecError
+
+Objective = Literal["binary_classification", "regression"]
 
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
 
@@ -89,7 +101,7 @@ class Training(Instances):
     metric_definitions: dict[str, str] = {}
 
 
-class Gate(_Strict):
+class ClassificationGate(_Strict):
     """What a candidate has to reach on the holdout, and by how much it has to beat the champion's ROC AUC there."""
 
     min_roc_auc: Annotated[float, Field(ge=0.5, lt=1)]
@@ -97,12 +109,23 @@ class Gate(_Strict):
     min_gain: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
 
 
+class RegressionGate(_Strict):
+    """What a candidate has to reach on the holdout, and by how much it has to beat the champion's skill there."""
+
+    min_skill: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    min_gain: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+Gate = ClassificationGate | RegressionGate
+_GATES: dict[Objective, type[Gate]] = {"binary_classification": ClassificationGate, "regression": RegressionGate}
+
+
 class ModelSpec(_Strict):
     """A model, as its model.yaml describes it."""
 
     name: Name
     source: Name
-    objective: Literal["binary_classification"]
+    objective: Objective
     platforms: Annotated[list[Literal["sagemaker"]], Field(min_length=1)]
     image: Annotated[str, Field(pattern=r"^\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/[^:]+:.+$")]
     label_delay_months: Annotated[int, Field(ge=0, le=24)]
@@ -111,6 +134,13 @@ class ModelSpec(_Strict):
     evaluation: Instances
     scoring: Instances
     gate: Gate
+
+    @field_validator("gate", mode="plain")
+    @classmethod
+    def _gate_of_the_objective(cls, value: Any, info: ValidationInfo) -> Any:
+        objective: Objective | None = info.data.get("objective")
+        # an unknown objective is a problem of its own, and says nothing about the gate
+        return value if objective is None else _GATES[objective].model_validate(value)
 
 
 def load_model_spec(folder: Path) -> ModelSpec:
@@ -144,7 +174,7 @@ def load_model_spec(folder: Path) -> ModelSpec:
     try:
         spec = ModelSpec.model_validate(content)
     except ValidationError as error:
-        problems = [_problem(dict(each)) for each in error.errors()]
+        problems = [_problem(dict(each), content) for each in error.errors()]
         raise SpecError(
             where,
             "; ".join(what for what, _ in problems),
@@ -179,19 +209,21 @@ def load_models() -> list[ModelSpec]:
     return [load_model_spec(path.parent) for path in sorted(MODELS_FOLDER.glob("*/model.yaml"))]
 
 
-def _problem(error: dict[str, Any]) -> tuple[str, str]:
+def _problem(error: dict[str, Any], content: dict[str, Any]) -> tuple[str, str]:
     """Turn one of pydantic's errors into what was found (``key = value``) and the rule it breaks."""
     key = ".".join(str(part) for part in error["loc"]) or "(the file)"
     if error["type"] == "extra_forbidden":
-        known = ", ".join(_known_keys(error["loc"][:-1]))
-        return f"{key} = {error['input']!r} (unknown key)", f"the keys here are {known}"
+        return f"{key} = {error['input']!r} (unknown key)", _known_keys(error["loc"][:-1], content)
     if error["type"] == "missing":
         return f"{key} = (missing)", "a key without a default is given"
     return f"{key} = {error['input']!r}", error["msg"][:1].lower() + error["msg"][1:]
 
 
-def _known_keys(location: tuple[str | int, ...]) -> list[str]:
+def _known_keys(location: tuple[str | int, ...], content: dict[str, Any]) -> str:
+    if location == ("gate",):
+        objective: Objective = content["objective"]
+        return f"the keys of a gate for {objective} are {', '.join(_GATES[objective].model_fields)}"
     model: Any = ModelSpec
     for part in location:
         model = model.model_fields[part].annotation
-    return list(model.model_fields)
+    return f"the keys here are {', '.join(model.model_fields)}"

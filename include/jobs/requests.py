@@ -86,7 +86,7 @@ def evaluation_request(
         role: ARN of the role that the job runs as.
     """
     inputs = {name: _s3_manifest(uri) for name, uri in channels.items()}
-    arguments = ["--holdout-month", holdout_month]
+    arguments = ["--holdout-month", holdout_month, "--objective", spec.objective]
     for name in channels:
         arguments += [f"--{name}", f"{_PROCESSING}/input/{name}"]
     for name, (artifact, code) in models.items():

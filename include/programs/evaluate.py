@@ -2,7 +2,8 @@
 
 How it works: the holdout's features and labels are read from their channels; each model's archive is unpacked to a
 private folder and loaded through its own ``predict.py`` under a private module name, so two versions of a model's code
-do not meet. All models predict exactly the same rows. Writes ``evaluation.json`` and ``predictions.parquet``.
+do not meet. All models predict exactly the same rows. Writes ``evaluation.json`` and ``predictions.parquet``. What
+labels, predictions and metrics are is the objective's, one entry of OBJECTIVES.
 
 What it does not do: decide which model is better; import anything of this project or of a model but its ``predict.py``.
 """
@@ -18,6 +19,7 @@ import json
 import sys
 import tarfile
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 # a certain prediction that is wrong would make the log loss infinite
@@ -45,27 +48,34 @@ def main(arguments: list[str]) -> None:
             options.labels,
             _models(options.model, options.code),
             options.output,
+            options.objective,
         )
     except EvaluationError as error:
         sys.exit(f"evaluate: {error}")
 
 
 def evaluate(
-    holdout_month: str, features: Path, labels: Path, models: dict[str, tuple[Path, Path]], output: Path
+    holdout_month: str,
+    features: Path,
+    labels: Path,
+    models: dict[str, tuple[Path, Path]],
+    output: Path,
+    objective: str = "binary_classification",
 ) -> None:
     """Evaluate ``models`` (name to folder of the archive and folder of the code) and write to ``output``."""
-    rows = read_holdout(holdout_month, features, labels)
+    rules = OBJECTIVES[objective]
+    rows = read_holdout(holdout_month, features, labels, rules)
     label = rows["label"].to_numpy(dtype=np.float64)
     predictions = rows[["row_id", "label"]].copy()
     report: dict[str, Any] = {
         "holdout_month": holdout_month,
         "rows": len(rows),
-        "base_rate": float(label.mean()),
+        **rules.describe(label),
         "models": {},
     }
     for name, (archive, code) in models.items():
-        predictions[name] = _predict(name, archive, code, rows.drop(columns="label"))
-        report["models"][name] = metrics(label, predictions[name].to_numpy())
+        predictions[name] = _predict(name, archive, code, rows.drop(columns="label"), rules)
+        report["models"][name] = rules.metrics(label, predictions[name].to_numpy())
         print(f"{name}: {', '.join(f'{metric}={value:.6g}' for metric, value in report['models'][name].items())}")
     output.mkdir(parents=True, exist_ok=True)
     predictions.to_parquet(output / "predictions.parquet", index=False)
@@ -81,6 +91,18 @@ def metrics(label: np.ndarray, probability: np.ndarray) -> dict[str, float]:
         "log_loss": log_loss(label, probability),
         "brier": brier,
         "skill": 1 - brier / (base_rate * (1 - base_rate)),
+        "rows": len(label),
+    }
+
+
+def regression_metrics(label: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
+    """Return how near ``prediction`` comes to ``label``; skill is R², 1 - mean squared error / the labels' variance."""
+    error = prediction - label
+    mse = float(np.mean(error**2))
+    return {
+        "rmse": mse**0.5,
+        "mae": float(np.mean(np.abs(error))),
+        "skill": 1 - mse / float(np.var(label)),
         "rows": len(label),
     }
 
@@ -101,12 +123,61 @@ def log_loss(label: np.ndarray, probability: np.ndarray) -> float:
     return float(-np.mean(np.log(np.maximum(given, _SMALLEST))))
 
 
-def read_holdout(holdout_month: str, features: Path, labels: Path) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Objective:
+    """What an objective makes of a holdout.
+
+    Args:
+        refuse: Says what is wrong with the month's labels, empty when nothing is.
+        describe: What the report says of the labels.
+        allowed: Which predictions can be one.
+        wanted: What a prediction is, in words.
+        metrics: The metrics of one model, given labels and predictions.
+    """
+
+    refuse: Callable[[np.ndarray], str]
+    describe: Callable[[np.ndarray], dict[str, float]]
+    allowed: Callable[[np.ndarray], np.ndarray]
+    wanted: str
+    metrics: Callable[[np.ndarray, np.ndarray], dict[str, float]]
+
+
+def _refuse_one_class(label: np.ndarray) -> str:
+    found = np.unique(label)
+    shown = ", ".join(f"{each:g}" for each in found)
+    return "" if np.array_equal(found, [0, 1]) else f"are [{shown}]; a comparison needs both 0 and 1"
+
+
+def _refuse_one_value(label: np.ndarray) -> str:
+    if len(label) and np.isfinite(label).all() and np.ptp(label) > 0:
+        return ""
+    return f"are {np.unique(label)[:5].tolist()}; a comparison needs finite numbers that differ"
+
+
+OBJECTIVES = {
+    "binary_classification": Objective(
+        refuse=_refuse_one_class,
+        describe=lambda label: {"base_rate": float(label.mean())},
+        allowed=lambda found: (found >= 0) & (found <= 1),
+        wanted="one probability each",
+        metrics=metrics,
+    ),
+    "regression": Objective(
+        refuse=_refuse_one_value,
+        describe=lambda label: {"label_mean": float(label.mean()), "label_deviation": float(label.std())},
+        allowed=np.isfinite,
+        wanted="one finite number each",
+        metrics=regression_metrics,
+    ),
+}
+
+
+def read_holdout(holdout_month: str, features: Path, labels: Path, rules: Objective) -> pd.DataFrame:
     """Return the holdout's labelled rows, sorted by row_id.
 
     Raises:
-        EvaluationError: a channel is empty or holds another month, a labelled row has no features, or the rows do not
-            hold both labels.
+        EvaluationError: a channel is empty or holds another month, a labelled row has no features, or the labels are
+            none that the objective can compare by.
     """
     label_rows = _read(labels, holdout_month)
     rows = _read(features, holdout_month).merge(label_rows, on="row_id", how="inner")
@@ -115,9 +186,9 @@ def read_holdout(holdout_month: str, features: Path, labels: Path) -> pd.DataFra
             f"{len(label_rows)} labelled rows of {holdout_month} meet {len(rows)} rows of features; one each is right"
         )
         raise EvaluationError(message)
-    found = sorted(rows["label"].unique())
-    if found != [0, 1]:
-        message = f"the labels of {holdout_month} are {found}; a comparison needs both 0 and 1"
+    wrong = rules.refuse(rows["label"].to_numpy(dtype=np.float64))
+    if wrong:
+        message = f"the labels of {holdout_month} {wrong}"
         raise EvaluationError(message)
     return rows.sort_values("row_id", ignore_index=True)
 
@@ -143,7 +214,7 @@ def unpack(archive_folder: Path, target: Path) -> None:
         raise EvaluationError(message)
 
 
-def _predict(name: str, archive: Path, code: Path, rows: pd.DataFrame) -> np.ndarray:
+def _predict(name: str, archive: Path, code: Path, rows: pd.DataFrame, rules: Objective) -> np.ndarray:
     with tempfile.TemporaryDirectory(prefix=f"model-{name}-") as folder:
         unpack(archive, Path(folder))
         door = _load_door(name, code)
@@ -152,8 +223,8 @@ def _predict(name: str, archive: Path, code: Path, rows: pd.DataFrame) -> np.nda
         except Exception as error:
             message = f"the model {name} cannot be loaded or does not predict: {type(error).__name__}: {error}"
             raise EvaluationError(message) from error
-    if found.shape != (len(rows),) or not np.all((found >= 0) & (found <= 1)):
-        message = f"the model {name} returned {found.shape} values for {len(rows)} rows; one probability each is right"
+    if found.shape != (len(rows),) or not rules.allowed(found).all():
+        message = f"the model {name} returned {found.shape} values for {len(rows)} rows; {rules.wanted} is right"
         raise EvaluationError(message)
     return found
 
@@ -200,6 +271,7 @@ def _models(archives: list[tuple[str, Path]], codes: list[tuple[str, Path]]) -> 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="evaluate.py", allow_abbrev=False)
     parser.add_argument("--holdout-month", required=True)
+    parser.add_argument("--objective", choices=sorted(OBJECTIVES), default="binary_classification")
     parser.add_argument("--features", type=Path, required=True)
     parser.add_argument("--labels", type=Path, required=True)
     parser.add_argument("--model", type=_named_folder, action="append", required=True, metavar="NAME=FOLDER")

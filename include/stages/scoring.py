@@ -92,7 +92,7 @@ def take_predictions(
     output = f"{transform['TransformOutput']['S3OutputPath']}/{features.rpartition('/')[2]}.out"
     snapshot = publish_predictions(
         lake,
-        spec.name,
+        spec,
         Month.parse(scored.month),
         features_uri=features,
         output_uri=output,

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from include.core.due import NotDue, labelled_months, training_window
 from include.core.errors import ArtifactError, RecordConflict
-from include.core.promotion import Candidate, EvaluationReport
+from include.core.promotion import Candidate, read_report
 from include.core.snapshots import months_below
 from include.evaluation.gate import decide, refuse_unfair_holdout
 from include.jobs.code_package import CodePackage, publish_code
@@ -113,7 +113,7 @@ def record_decision(
         )
     folder = evaluation["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
     report_uri = f"{folder}/evaluation.json"
-    report = EvaluationReport.model_validate_json(_content(lake, report_uri))
+    report = read_report(_content(lake, report_uri))
     artifact = training["ModelArtifacts"]["S3ModelArtifacts"]
     candidate = Candidate(
         model=spec.name,

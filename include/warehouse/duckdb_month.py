@@ -2,15 +2,15 @@
 
 The contract with features.sql: it is one SELECT over the source's tables (the target month's rows and, where there is
 one, the month before's) and ``target(month_start, month_end)``, one row of dates, the end exclusive. It returns
-``row_id`` (unique text), ``label`` (0, 1 or NULL) and every feature that model.yaml names, one row for each row of the
-source's main table in the target month.
+``row_id`` (unique text), ``label`` (0, 1 or NULL; of a regression a number or NULL) and every feature that model.yaml
+names, one row for each row of the source's main table in the target month.
 
 What it does not do: check that contract (``include.warehouse.checks``), read or write the lake. Heavy (duckdb).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from include.core.model_spec import Features
+    from include.core.model_spec import Features, Objective
     from include.core.months import Month
 
 BUILT = "built_features"
+_LABEL_TYPES: dict[Objective, str] = {"binary_classification": "TINYINT", "regression": "DOUBLE"}
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -74,10 +75,20 @@ def write_features(warehouse: duckdb.DuckDBPyConnection, features: Features, pat
     return _write(warehouse, f"SELECT {', '.join(columns)} FROM {BUILT} ORDER BY row_id", path)
 
 
-def write_labels(warehouse: duckdb.DuckDBPyConnection, path: Path) -> int:
+def write_labels(warehouse: duckdb.DuckDBPyConnection, objective: Objective, path: Path) -> int:
     """Write row_id and label of the rows that have one, ordered by row_id; return the number of rows."""
-    select = f"SELECT row_id, CAST(label AS TINYINT) AS label FROM {BUILT} WHERE label IS NOT NULL ORDER BY row_id"
+    kind = _LABEL_TYPES[objective]
+    select = f"SELECT row_id, CAST(label AS {kind}) AS label FROM {BUILT} WHERE label IS NOT NULL ORDER BY row_id"
     return _write(warehouse, select, path)
+
+
+def one_row(warehouse: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
+    """Return the one row of a query that always has one."""
+    row = warehouse.execute(query).fetchone()
+    if row is None:
+        message = f"the query returned no row: {query}"
+        raise AssertionError(message)
+    return row
 
 
 def _write(warehouse: duckdb.DuckDBPyConnection, select: str, path: Path) -> int:

@@ -1,8 +1,8 @@
 """Which months' features are due, and one month's way from the lake through the warehouse back into the lake.
 
 How it works: a feature snapshot records what it was made from: the raw snapshots of its month and of the month before,
-features.sql, and the features that model.yaml names. A month is due when it has no snapshot or one made from something
-else; so a correction of January makes January and February due, and doing a month twice changes nothing.
+features.sql, and what model.yaml says of features and objective. A month is due when it has no snapshot or one made
+from something else; so a correction of January makes January and February due, and doing a month twice changes nothing.
 
 What it does not do: decide what features.sql may return (``include.warehouse.checks``). The warehouse itself is
 imported only when a month is built.
@@ -107,11 +107,11 @@ def _build(
         }
         load_tables(warehouse, tables)
         build(warehouse, month, sql, where)
-        check_features(warehouse, spec.features, raw[month].files[source.main_table].rows, where)
+        check_features(warehouse, spec.objective, spec.features, raw[month].files[source.main_table].rows, where)
         features, labels = folder / "features.parquet", folder / "labels.parquet"
         files = {
             "features": (features, write_features(warehouse, spec.features, features)),
-            "labels": (labels, write_labels(warehouse, labels)),
+            "labels": (labels, write_labels(warehouse, spec.objective, labels)),
         }
         return write_snapshot(lake, features_prefix(spec.name, month), month, files, inputs)
 
@@ -126,7 +126,11 @@ def _features_sql(spec: ModelSpec, models: Path) -> str:
 
 
 def _inputs(raw: Mapping[Month, Snapshot], spec: ModelSpec, month: Month, sql: str) -> dict[str, str]:
-    inputs = {"raw": raw[month].digest, "features.sql": _sha256(sql), "model.yaml": _sha256(repr(spec.features))}
+    inputs = {
+        "raw": raw[month].digest,
+        "features.sql": _sha256(sql),
+        "model.yaml": _sha256(repr((spec.objective, spec.features))),
+    }
     if month - 1 in raw:
         inputs["raw of the month before"] = raw[month - 1].digest
     return inputs

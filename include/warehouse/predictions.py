@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from include.core.errors import ArtifactError
@@ -17,21 +18,35 @@ from include.core.lake import predictions_prefix
 from include.core.snapshots import write_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from include.core.lake import Lake
+    from include.core.model_spec import ModelSpec, Objective
     from include.core.months import Month
     from include.core.snapshots import Snapshot
 
 
+# which predictions an objective allows, and the rule in words
+_ALLOWED: dict[Objective, tuple[Callable[[pd.Series], pd.Series], str]] = {
+    "binary_classification": (lambda found: found.between(0, 1), "0 <= prediction <= 1"),
+    "regression": (lambda found: found.abs() < np.inf, "a prediction is a finite number"),
+}
+
+
 def publish_predictions(
-    lake: Lake, model: str, month: Month, *, features_uri: str, output_uri: str, inputs: Mapping[str, str]
+    lake: Lake,
+    spec: ModelSpec,
+    month: Month,
+    *,
+    features_uri: str,
+    output_uri: str,
+    inputs: Mapping[str, str],
 ) -> Snapshot:
     """Make a job's output (CSV ``row_id,prediction``) the month's predictions.
 
     Raises:
         ArtifactError: the output is missing, cannot be read, does not hold exactly one prediction for each row of the
-            features, or holds something that is no probability.
+            features, or holds something that the objective does not allow: no probability, no finite number.
     """
     content = lake.read_bytes(lake.key(output_uri))
     if not content:
@@ -55,16 +70,15 @@ def publish_predictions(
             f"it has {len(predictions)} rows for {len(expected)} rows of features, {strange} row_ids are in one only",
             "each row of the features has exactly one prediction",
         )
-    outside = predictions[~predictions["prediction"].between(0, 1)]
+    allowed, rule = _ALLOWED[spec.objective]
+    outside = predictions[~allowed(predictions["prediction"])]
     if len(outside):
-        raise _refused(
-            output_uri, f"{len(outside)} predictions, e.g. {outside.iloc[0].to_dict()}", "0 <= prediction <= 1"
-        )
+        raise _refused(output_uri, f"{len(outside)} predictions, e.g. {outside.iloc[0].to_dict()}", rule)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "predictions.parquet"
         predictions.sort_values("row_id", ignore_index=True).to_parquet(path, index=False)
         return write_snapshot(
-            lake, predictions_prefix(model, month), month, {"predictions": (path, len(predictions))}, inputs
+            lake, predictions_prefix(spec.name, month), month, {"predictions": (path, len(predictions))}, inputs
         )
 
 

@@ -56,6 +56,9 @@ def test_an_unknown_key_is_refused_with_the_known_ones(tmp_path: Path, content: 
         (("image",), "xgboost:latest", "string should match pattern"),
         (("features", "numeric"), ["distance", "distance"], "a name appears once; distance appears more often"),
         (("features", "categorical"), ["distance"], "a feature is numeric or categorical; distance is both"),
+        (("gate",), {"min_roc_auc": 0.6, "min_gain": 0.5}, "input should be less than 0.5"),
+        (("gate",), "strict", "input should be a valid dictionary or instance of ClassificationGate"),
+        (("objective",), "ranking", "input should be 'binary_classification' or 'regression'"),
         (("platforms",), [], "list should have at least 1 item"),
         (("platforms",), ["azure"], "input should be 'sagemaker'"),
     ],
@@ -72,6 +75,24 @@ def test_a_wrong_value_is_refused_with_key_value_and_rule(
         _load(tmp_path, content)
     assert path[0] in refused.value.what
     assert rule in refused.value.rule
+
+
+def test_a_gate_has_the_keys_of_its_objective(tmp_path: Path, content: dict[str, Any]) -> None:
+    """A regression has no ROC AUC, and the message says which keys its gate has."""
+    content["objective"] = "regression"
+    with pytest.raises(SpecError) as refused:
+        _load(tmp_path, content)
+    assert str(refused.value) == (
+        "flight_delay/model.yaml: gate.min_roc_auc = 0.6 (unknown key). "
+        "Rule: the keys of a gate for regression are min_skill, min_gain. Remedy: correct gate.min_roc_auc."
+    )
+
+
+def test_a_classification_gate_needs_its_bound(tmp_path: Path, content: dict[str, Any]) -> None:
+    """What a regression's gate may leave out, a classification's may not."""
+    content["gate"] = {"min_skill": 0.1}
+    with pytest.raises(SpecError, match=r"gate\.min_roc_auc = \(missing\)"):
+        _load(tmp_path, content)
 
 
 def test_a_missing_key_is_named(tmp_path: Path, content: dict[str, Any]) -> None:

@@ -69,6 +69,7 @@ def test_the_evaluation_compares_every_model_with_its_own_code(lake: Lake) -> No
         "candidate=/opt/ml/processing/input/candidate",
         "champion=/opt/ml/processing/input/champion",
     ]
+    assert ("--objective", "binary_classification") in itertools.pairwise(arguments)
     assert {"features", "candidate", "candidate-code", "champion", "champion-code"} == {
         entry["InputName"] for entry in request["ProcessingInputs"]
     }

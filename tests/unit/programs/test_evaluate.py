@@ -13,9 +13,18 @@ import pandas as pd
 import pytest
 from hypothesis import given
 
-from include.core.promotion import EvaluationReport
-from include.programs.evaluate import EvaluationError, evaluate, log_loss, main, metrics, roc_auc, unpack
-from tests.strategies import labels_and_probabilities
+from include.core.promotion import ClassificationReport, RegressionMetrics, RegressionReport, read_report
+from include.programs.evaluate import (
+    EvaluationError,
+    evaluate,
+    log_loss,
+    main,
+    metrics,
+    regression_metrics,
+    roc_auc,
+    unpack,
+)
+from tests.strategies import labels_and_numbers, labels_and_probabilities
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +74,22 @@ def test_skill_compares_with_always_saying_the_base_rate(drawn: tuple[np.ndarray
     assert metrics(label, probability)["skill"] <= 1
 
 
+@given(labels_and_numbers())
+def test_a_regressions_skill_compares_with_always_saying_the_mean(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    """The month's mean has skill 0, the labels themselves have skill 1; errors are in the label's unit."""
+    label, number = drawn
+    always = np.full(len(label), label.mean())
+    assert regression_metrics(label, always)["skill"] == pytest.approx(0, abs=1e-9)
+    found = regression_metrics(label, label)
+    assert found == {"rmse": 0, "mae": 0, "skill": 1, "rows": len(label)}
+    found = regression_metrics(label, number)
+    distances = [abs(a - b) for a, b in zip(label, number, strict=True)]
+    assert found["mae"] == pytest.approx(sum(distances) / len(distances))
+    assert found["rmse"] == pytest.approx((sum(each**2 for each in distances) / len(distances)) ** 0.5)
+    assert found["rmse"] >= found["mae"] * (1 - 1e-12)
+    assert found["skill"] <= 1
+
+
 def archive(folder: Path, files: dict[str, str]) -> Path:
     """Write a model.tar.gz as a training job does, and return its folder."""
     folder.mkdir(parents=True)
@@ -106,7 +131,8 @@ def test_models_with_different_doors_predict_the_same_labelled_rows(
         folder = archive(tmp_path / name, {"column.json": json.dumps(column)})
         arguments += ["--model", f"{name}={folder}", "--code", f"{name}={code(tmp_path / f'{name}-code', change)}"]
     main([*arguments, "--output", str(tmp_path / "output")])
-    report = EvaluationReport.model_validate_json((tmp_path / "output" / "evaluation.json").read_text())
+    report = read_report((tmp_path / "output" / "evaluation.json").read_text())
+    assert isinstance(report, ClassificationReport)
     predictions = pd.read_parquet(tmp_path / "output" / "predictions.parquet")
     assert (report.holdout_month, report.rows, report.base_rate) == (HOLDOUT, 4, 0.5)
     assert {name: each.roc_auc for name, each in report.models.items()} == {"candidate": 1.0, "champion": 0.5}
@@ -159,6 +185,59 @@ def test_what_is_no_probability_for_each_row_is_refused(
     models = {"candidate": (archive(tmp_path / "a", {"column.json": '"good"'}), code(tmp_path / "c", change))}
     with pytest.raises(EvaluationError, match=r"candidate .* one probability each is right"):
         evaluate(HOLDOUT, *channels, models, tmp_path / "output")
+
+
+def regression_arguments(tmp_path: Path, channels: tuple[Path, Path], change: str = "") -> list[str]:
+    """The program's arguments for one model that predicts its column in another unit."""
+    folder = archive(tmp_path / "candidate", {"column.json": '"good"'})
+    return [
+        *("--holdout-month", HOLDOUT, "--objective", "regression"),
+        *("--features", str(channels[0]), "--labels", str(channels[1])),
+        *("--model", f"candidate={folder}", "--code", f"candidate={code(tmp_path / 'code', change)}"),
+        *("--output", str(tmp_path / "output")),
+    ]
+
+
+def relabel(channels: tuple[Path, Path], labels: list[float]) -> None:
+    """Replace the holdout's labels."""
+    pd.DataFrame({"row_id": list("abcd"), "label": labels}).to_parquet(next(channels[1].rglob("*.parquet")))
+
+
+def test_a_regression_is_measured_in_its_own_unit(tmp_path: Path, channels: tuple[Path, Path]) -> None:
+    """Numbers of any size are predictions; the report says how the labels lie and is read as a regression's."""
+    relabel(channels, [100.0, 800.0, 300.0, 900.0])
+    main(regression_arguments(tmp_path, channels, " * 1000"))
+    report = read_report((tmp_path / "output" / "evaluation.json").read_text())
+    assert isinstance(report, RegressionReport)
+    assert (report.rows, report.label_mean) == (4, 525.0)
+    assert report.label_deviation == pytest.approx(np.std([100, 800, 300, 900]))
+    # of four rows one is 100 off
+    expected = RegressionMetrics(rmse=50.0, mae=25.0, skill=1 - 2500 / np.var([100, 800, 300, 900]), rows=4)
+    assert report.models["candidate"].model_dump() == pytest.approx(expected.model_dump())
+
+
+@pytest.mark.parametrize("change", [".head(2)", " / 0 * 0", " / 0"])
+def test_what_is_no_number_for_each_row_is_refused(tmp_path: Path, channels: tuple[Path, Path], change: str) -> None:
+    """Too few of them, not a number, infinite: the evaluation ends, naming the model."""
+    with pytest.raises(SystemExit, match=r"candidate .* one finite number each is right"):
+        main(regression_arguments(tmp_path, channels, change))
+
+
+@pytest.mark.parametrize("labels", [[2.0] * 4, [1.0, 2.0, 3.0, float("nan")]])
+def test_labels_that_nothing_can_be_compared_by_are_refused(
+    tmp_path: Path, channels: tuple[Path, Path], labels: list[float]
+) -> None:
+    """A regression needs finite labels that differ: of equal ones, the skill is not defined."""
+    relabel(channels, labels)
+    with pytest.raises(SystemExit, match="a comparison needs finite numbers that differ"):
+        main(regression_arguments(tmp_path, channels))
+
+
+def test_a_classification_needs_both_labels(tmp_path: Path, channels: tuple[Path, Path]) -> None:
+    """A month of ones only ranks nothing."""
+    relabel(channels, [1, 1, 1, 1])
+    with pytest.raises(EvaluationError, match=r"are \[1\]; a comparison needs both 0 and 1"):
+        evaluate(HOLDOUT, *channels, {}, tmp_path / "output")
 
 
 def test_a_holdout_of_another_month_is_refused(tmp_path: Path, channels: tuple[Path, Path]) -> None:

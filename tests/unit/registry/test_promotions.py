@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.core.errors import ArtifactError, RecordConflict
-from include.core.promotion import Candidate, Decision, Metrics, PromotionRecord
+from include.core.promotion import (
+    Candidate,
+    ClassificationMetrics,
+    Decision,
+    Metrics,
+    PromotionRecord,
+    RegressionMetrics,
+)
 from include.registry.promotions import append_record, current_champion, promotion_records, record_of_job
 from include.registry.verification import verify_artifact
 
@@ -18,10 +25,10 @@ if TYPE_CHECKING:
 
 PROMOTE = Decision(decision="promote", reason="better")
 REJECT = Decision(decision="reject", reason="worse")
-METRICS = Metrics(roc_auc=0.7, log_loss=0.5, brier=0.16, skill=0.1, rows=1000)
+METRICS = ClassificationMetrics(roc_auc=0.7, log_loss=0.5, brier=0.16, skill=0.1, rows=1000)
 
 
-def candidate(lake: Lake, job_name: str, artifact: bytes = b"model") -> Candidate:
+def candidate(lake: Lake, job_name: str, artifact: bytes = b"model", metrics: Metrics = METRICS) -> Candidate:
     """A candidate of the model ``m`` whose artifact lies in the lake."""
     key = f"jobs/m/training/{job_name}/output/model.tar.gz"
     lake.write_bytes(key, artifact)
@@ -36,7 +43,7 @@ def candidate(lake: Lake, job_name: str, artifact: bytes = b"model") -> Candidat
         trained_on=["2013-01", "2013-02"],
         holdout_month="2013-03",
         evaluation=lake.uri("jobs/m/evaluation/e/evaluation.json"),
-        metrics=METRICS,
+        metrics=metrics,
     )
 
 
@@ -62,6 +69,23 @@ def test_a_record_reads_back_as_it_was_written(lake: Lake) -> None:
     written = append_record(lake, candidate(lake, "a"), None, PROMOTE)
     assert written == record_of_job(lake, "m", "a")
     assert record_of_job(lake, "m", "b") is None
+
+
+def test_a_regression_is_recorded_as_one(lake: Lake) -> None:
+    """Its metrics lie in the record as they are, and read back as a regression's."""
+    metrics = RegressionMetrics(rmse=5.5, mae=4.25, skill=0.5, rows=700)
+    written = append_record(lake, candidate(lake, "a", metrics=metrics), None, PROMOTE)
+    stored = lake.read_json("registry/m/promotions/00001.json")
+    assert {"rmse": 5.5, "mae": 4.25, "skill": 0.5, "rows": 700} == stored["metrics"]
+    assert [written] == promotion_records(lake, "m")
+    assert isinstance(promotion_records(lake, "m")[0].metrics, RegressionMetrics)
+
+
+def test_the_figures_of_a_classification_are_these(lake: Lake) -> None:
+    """What is in a record's JSON stays, for whoever reads it."""
+    append_record(lake, candidate(lake, "a"), None, PROMOTE)
+    stored = lake.read_json("registry/m/promotions/00001.json")
+    assert {"roc_auc": 0.7, "log_loss": 0.5, "brier": 0.16, "skill": 0.1, "rows": 1000} == stored["metrics"]
 
 
 def test_of_writers_at_the_same_moment_one_wins(lake: Lake) -> None:
