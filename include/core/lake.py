@@ -62,6 +62,11 @@ def promotions_prefix(model: str) -> str:
     return f"registry/{model}/promotions"
 
 
+def monitoring_prefix(model: str) -> str:
+    """Folder of what was measured of a model and decided from it."""
+    return f"monitoring/{model}"
+
+
 def jobs_prefix(model: str) -> str:
     """Folder under which a model's cloud jobs write."""
     return f"jobs/{model}"

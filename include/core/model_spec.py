@@ -120,6 +120,19 @@ Gate = ClassificationGate | RegressionGate
 _GATES: dict[Objective, type[Gate]] = {"binary_classification": ClassificationGate, "regression": RegressionGate}
 
 
+class Monitoring(_Strict):
+    """How far the champion's performance on a newer month may fall below that on its holdout before it is retrained.
+
+    ROC AUC counts for a classification (``max_auc_drop``), skill for a regression (``max_skill_drop``); for both, skill
+    below ``min_skill`` (0: no better than knowing the month's mean) is too little by itself. Drift of the inputs is
+    reported and never decides.
+    """
+
+    max_auc_drop: Annotated[float, Field(ge=0, lt=0.5)] = 0.02
+    max_skill_drop: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    min_skill: Annotated[float, Field(ge=-1, lt=1)] = 0.0
+
+
 class ModelSpec(_Strict):
     """A model, as its model.yaml describes it."""
 
@@ -134,6 +147,7 @@ class ModelSpec(_Strict):
     evaluation: Instances
     scoring: Instances
     gate: Gate
+    monitoring: Monitoring = Monitoring()
 
     @field_validator("gate", mode="plain")
     @classmethod
