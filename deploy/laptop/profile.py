@@ -33,8 +33,9 @@ INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "TMPDIR", "TZ", "U
 SECRETS_BACKEND = "airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBackend"
 SECRETS_BACKEND_ARGUMENTS = {
     "connections_prefix": "airflow/connections",
-    # aws_default is every AWS hook's default; asking for it would cost a request each time and find nothing
-    "connections_lookup_pattern": "^(?!aws_default$).+$",
+    # aws_default is every AWS hook's default; asking for it would cost a request each time and find nothing.
+    # Without `$`, which Docker's env files would take for a variable.
+    "connections_lookup_pattern": "^(?!aws_default(?!.)).+",
     "variables_prefix": "airflow/variables",
 }
 
