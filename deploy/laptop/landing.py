@@ -5,7 +5,7 @@ who waits for the manifest never sees half a month. The same month always lands 
 
 What it does not do: tell anybody. ``ingest`` sees the manifest because it looks for it.
 
-    python -m deploy.laptop.landing 2013-05 [--root .local/demo/cloud]
+    python -m deploy.laptop.landing 2013-05 [--root .local/demo/cloud | --endpoint http://127.0.0.1:4567]
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError
+
 from deploy.laptop.cloud import running_cloud, s3_client
 from deploy.laptop.flights_package import month_of_flights, month_of_weather
 from include.core.errors import FlightdeckError
 from include.core.months import Month
+from localcloud.clients import client_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,12 +80,15 @@ def main() -> int:
     """Land the month that the command line names."""
     parser = argparse.ArgumentParser(description="Land a month of 2013 in the feed bucket of a running local cloud.")
     parser.add_argument("month", help="for example 2013-05")
-    parser.add_argument("--root", type=Path, default=Path(".local/demo/cloud"), help="the running local cloud's root")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--root", type=Path, default=Path(".local/demo/cloud"), help="the running local cloud's root")
+    where.add_argument("--endpoint", help="where it answers, when its root is elsewhere (in a container)")
     arguments = parser.parse_args()
     try:
         month = Month.parse(arguments.month)
-        land(s3_client(running_cloud(arguments.root)), month)
-    except (FlightdeckError, ValueError) as error:
+        cloud = client_environment(arguments.endpoint) if arguments.endpoint else running_cloud(arguments.root)
+        land(s3_client(cloud), month)
+    except (FlightdeckError, BotoCoreError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     sys.stdout.write(f"{month} landed in s3://{FEED_BUCKET}\n")
