@@ -23,7 +23,11 @@ class Image:
 
 
 IMAGES = (
-    Image("sagemaker-xgboost", f"{_REGISTRY}sagemaker-xgboost{_REFERENCE}", ("xgboost-cpu==3.0.5", *_SCIENTIFIC)),
+    Image(
+        "sagemaker-xgboost",
+        f"{_REGISTRY}sagemaker-xgboost{_REFERENCE}",
+        ("xgboost-cpu==3.0.5", "matplotlib==3.10.7", *_SCIENTIFIC),
+    ),
     Image("sagemaker-scikit-learn", f"{_REGISTRY}sagemaker-scikit-learn{_REFERENCE}", ("skops==0.13.0", *_SCIENTIFIC)),
 )
 
