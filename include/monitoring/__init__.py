@@ -1,0 +1,1 @@
+"""Watching a model: how far a month's inputs drifted, how well it was foretold, and whether to train again."""
