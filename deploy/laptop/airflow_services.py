@@ -21,7 +21,7 @@ import yaml
 from deploy.laptop.airflow_rest import AirflowRest
 from deploy.laptop.errors import ServiceFailed
 from deploy.laptop.processes import Service, describe_exit, end_of, require_free_port, stop
-from deploy.laptop.profile import PROJECT, USER, Profile, password, prepare_home
+from deploy.laptop.profile import USER, Profile, password, prepare_home
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +102,7 @@ class Airflow:
             [sys.executable, "-m", "airflow", *_COMPONENTS[component]],
             environment=self.profile.environment(component),
             log=self.home / "logs" / f"{component}.log",
-            folder=PROJECT,
+            folder=self.profile.project,
         )
 
     def stop(self, *components: str) -> None:
@@ -121,7 +121,7 @@ class Airflow:
             [sys.executable, "-m", "airflow", *arguments],
             environment=self.profile.environment(arguments[0]),
             log=log,
-            folder=PROJECT,
+            folder=self.profile.project,
         )
         try:
             code = service.process.wait(timeout=self._start_seconds)
@@ -162,6 +162,6 @@ class Airflow:
                 time.sleep(_POLL_SECONDS)
 
     def _create_pools(self) -> None:
-        settings = yaml.safe_load((PROJECT / "airflow_settings.yaml").read_text(encoding="utf-8"))
+        settings = yaml.safe_load((self.profile.project / "airflow_settings.yaml").read_text(encoding="utf-8"))
         for pool in settings["airflow"]["pools"]:
             self.rest.create_pool(pool["pool_name"], pool["pool_slot"], pool["pool_description"])

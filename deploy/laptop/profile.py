@@ -76,15 +76,17 @@ class Profile:
         home: Its home: database, logs, keys. One Airflow has one home.
         port: Where its API server listens, on 127.0.0.1.
         cloud: The environment that an AWS client needs.
-        dags_folders: Folders of DAG files by bundle name.
+        dags_folders: Folders of DAG files by bundle name; the project's own when none is named.
         extra: Further variables for every component, for tests.
+        project: The folder that holds dags/, include/ and plugins/, and in which every component runs.
     """
 
     home: Path
     port: int
     cloud: Mapping[str, str]
-    dags_folders: Mapping[str, Path] = field(default_factory=lambda: {"dags-folder": PROJECT / "dags"})
+    dags_folders: Mapping[str, Path] = field(default_factory=dict)
     extra: Mapping[str, str] = field(default_factory=dict)
+    project: Path = PROJECT
 
     @property
     def url(self) -> str:
@@ -101,10 +103,10 @@ class Profile:
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
         environment |= {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
-            "PYTHONPATH": str(PROJECT),
+            "PYTHONPATH": str(self.project),
             "PYTHONUNBUFFERED": "1",
             "AIRFLOW_HOME": str(self.home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(next(iter(self.dags_folders.values()))),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(next(iter(self._folders().values()))),
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([*self._bundles()]),
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__API__HOST": HOST,
@@ -119,10 +121,13 @@ class Profile:
             # the cloud's request log tells by this which component asked; tasks are the scheduler's children
             "AWS_SDK_UA_APP_ID": f"airflow-{component}",
         }
-        plugins = PROJECT / "plugins"
+        plugins = self.project / "plugins"
         if plugins.is_dir():
             environment["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(plugins)
         return environment | _SPEED | _SILENCE | dict(self.cloud) | dict(self.extra)
+
+    def _folders(self) -> Mapping[str, Path]:
+        return self.dags_folders or {"dags-folder": self.project / "dags"}
 
     def _bundles(self) -> list[dict[str, object]]:
         return [
@@ -134,7 +139,7 @@ class Profile:
                     "refresh_interval": int(_SPEED["AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL"]),
                 },
             }
-            for name, folder in self.dags_folders.items()
+            for name, folder in self._folders().items()
         ]
 
 

@@ -94,3 +94,16 @@ def test_tests_add_folders_of_their_own(tmp_path: Path) -> None:
     assert [("dags-folder", str(PROJECT / "dags")), ("probes", str(tmp_path))] == [
         (bundle["name"], bundle["kwargs"]["path"]) for bundle in bundles
     ]
+
+
+def test_another_project_brings_its_own_folders(tmp_path: Path) -> None:
+    """DAGs, what they import and plugins come from that folder, nothing from this one."""
+    (tmp_path / "plugins").mkdir()
+    environment = Profile(tmp_path / "airflow", 8080, {}, project=tmp_path).environment("dag-processor")
+
+    assert str(tmp_path) == environment["PYTHONPATH"]
+    assert str(tmp_path / "plugins") == environment["AIRFLOW__CORE__PLUGINS_FOLDER"]
+    assert str(tmp_path / "dags") == environment["AIRFLOW__CORE__DAGS_FOLDER"]
+    bundles = json.loads(environment["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+    assert [str(tmp_path / "dags")] == [bundle["kwargs"]["path"] for bundle in bundles]
+    assert str(PROJECT) not in [value for name, value in environment.items() if name != "PATH"]
