@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # of more features than fit on a page, those that moved most are drawn
 _MOST_BARS = 40
+# fewer bars leave room for the performance's lines
+_LEAST_PLACES = 9
 _LEAST_PSI = 5e-4
 _BOUNDS = (0.1, 0.2)
 _STABLE, _MOVING, _MOVED = "#5b8db8", "#e0a030", "#c8503c"
@@ -43,8 +45,8 @@ _FIGURES = {
     "log_loss": "log loss",
     "calibration_error": "calibration error",
     "base_rate": "base rate",
-    "rmse": "root mean squared error",
-    "mae": "mean absolute error",
+    "rmse": "RMSE",
+    "mae": "MAE",
     "rows": "labelled rows",
 }
 
@@ -100,10 +102,10 @@ def draw(report: dict[str, Any], path: Path) -> None:
     """Draw one month's report to the PNG file ``path``."""
     drift = sorted(report["drift"].items(), key=lambda item: (-item[1]["psi"], item[0]))
     shown = drift[:_MOST_BARS]
-    height = 2.2 + 0.3 * max(len(shown), 9)
+    height = 2.2 + 0.3 * max(len(shown), _LEAST_PLACES)
     figure = plt.figure(figsize=(12, height), dpi=110)
-    bars = figure.add_axes((0.19, 0.75 / height, 0.32, 1 - 1.75 / height))
-    side = figure.add_axes((0.76, 0.75 / height, 0.21, 1 - 1.75 / height))
+    bars = figure.add_axes((0.23, 0.75 / height, 0.29, 1 - 1.75 / height))
+    side = figure.add_axes((0.77, 0.75 / height, 0.21, 1 - 1.75 / height))
     title = f"{report['model']} in {report['month']}"
     figure.text(0.02, 1 - 0.35 / height, title, fontsize=15, weight="bold", color=_INK)
     figure.text(0.02, 1 - 0.62 / height, _reference(report), fontsize=10, color=_FAINT)
@@ -126,7 +128,7 @@ def _draw_bars(axes: Axes, drift: list[tuple[str, dict[str, Any]]], left_out: in
     axes.set_xscale("log")
     greatest = max(1.0, *values) * 1.3
     axes.set_xlim(_LEAST_PSI, greatest)
-    axes.set_ylim(len(drift) - 0.4, -0.6)
+    axes.set_ylim(max(len(drift), _LEAST_PLACES) - 0.4, -0.6)
     axes.set_yticks(places, [name for name, _ in drift], fontsize=9)
     axes.tick_params(axis="y", length=0)
     for bound in _BOUNDS:
@@ -139,7 +141,7 @@ def _draw_bars(axes: Axes, drift: list[tuple[str, dict[str, Any]]], left_out: in
     axes.set_xlabel(f"population stability index, logarithmic{rest}", fontsize=9)
     for edge in ("top", "right", "left"):
         axes.spines[edge].set_visible(False)
-    columns = [("PSI", 1.14, _INK), ("effect size", 1.34, _FAINT), ("missing, %", 1.57, _FAINT)]
+    columns = [("PSI", 1.16, _INK), ("effect size", 1.38, _FAINT), ("missing, %", 1.62, _FAINT)]
     beside = axes.get_yaxis_transform()
     for name, right, colour in columns:
         axes.text(right, -0.75, name, fontsize=8, ha="right", va="bottom", transform=beside, color=colour)
