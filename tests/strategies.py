@@ -14,6 +14,11 @@ settings.load_profile("no deadline")
 
 months = st.builds(Month, st.integers(1900, 2100), st.integers(1, 12))
 
+# a numeric feature's values, some of them missing, zeros and ones often
+values_with_gaps = st.lists(
+    st.one_of(st.none(), st.floats(-1e6, 1e6), st.sampled_from([0.0, 1.0])), min_size=1, max_size=60
+)
+
 
 @st.composite
 def labels_and_probabilities(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:

@@ -154,7 +154,9 @@ def _numeric_aggregates(name: str, bins: NumericBins) -> list[str]:
 
 
 def _numeric_profile(bins: NumericBins, rows: int, found: Sequence[Any]) -> NumericProfile:
-    known, mean, variance, *counts = found
+    known, mean, variance, *counted = found
+    # COUNT_IF of a column without values is NULL
+    counts = [count or 0 for count in counted]
     own = counts[: len(bins.own_values)]
     up_to = [0, *counts[len(bins.own_values) :], known]
     ends = [float("-inf"), *bins.edges, float("inf")]
