@@ -32,7 +32,7 @@ lint: .local/venv.stamp ## style, types and the architecture's import rules
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy $(CHECKED)
-	.venv/bin/lint-imports
+	PYTHONPATH=plugins .venv/bin/lint-imports
 
 test: setup ## the whole test suite
 	$(RUN) -m pytest

@@ -1,7 +1,7 @@
 """ingest: each month of each source, from its feed through its contract into the lake.
 
 A month is awaited without a worker's slot. One that breaks its contract goes to the lake's quarantine as it arrived and
-fails its task; nothing after it sees it, and other months go on.
+fails its task; nothing after it sees it, other months go on, and when it is delivered again it flows through by itself.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import pendulum
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
-from airflow.sdk import CronDataIntervalTimetable, dag, task
+from airflow.sdk import CronDataIntervalTimetable, TriggerRule, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.connections import AWS_CONN_ID, FEED_VARIABLE, open_feed, open_lake
@@ -19,6 +19,9 @@ from include.core import assets
 from include.core.months import Month
 from include.core.polling import POLL_SECONDS
 from include.core.source import source_names
+from include.feeds.correction import CorrectionSensor
+
+PATIENCE = timedelta(days=90)
 
 
 @dag(
@@ -42,20 +45,27 @@ def ingest() -> None:
             ),
             deferrable=True,
             poke_interval=POLL_SECONDS,
-            timeout=timedelta(days=90).total_seconds(),
+            timeout=PATIENCE.total_seconds(),
         )
 
-        @task(task_id=f"ingest_{source}", outlets=[assets.raw(source)])
+        @task(outlets=[assets.raw(source)])
         def ingest_source(source: str, data_interval_start: datetime) -> dict[str, Any]:
             from include.sources.ingest import ingest_month
 
-            month = Month.of(data_interval_start)
-            result = ingest_month(open_feed(), open_lake(), source, month)
+            result = ingest_month(open_feed(), open_lake(), source, Month.of(data_interval_start))
             if not result.changed:
                 raise AirflowSkipException(f"{result.uri} holds this month already")
             return result.model_dump(mode="json")
 
-        landed >> ingest_source(source)
+        ingested = ingest_source.override(task_id=f"ingest_{source}")(source)
+        corrected = CorrectionSensor(
+            task_id=f"wait_for_correction_of_{source}",
+            source=source,
+            month="{{ data_interval_start.strftime('%Y-%m') }}",
+            patience=PATIENCE,
+            trigger_rule=TriggerRule.ALL_FAILED,
+        )
+        landed >> ingested >> corrected >> ingest_source.override(task_id=f"repair_{source}")(source)
 
 
 ingest()

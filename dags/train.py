@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, Param, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.connections import AWS_CONN_ID, job_role, open_lake
@@ -29,8 +29,8 @@ def train(spec: ModelSpec) -> None:
     model = spec.name
 
     @task
-    def plan() -> dict[str, Any]:
-        found = stage.plan_training(open_lake(), load_model(model))
+    def plan(params: dict[str, Any]) -> dict[str, Any]:
+        found = stage.plan_training(open_lake(), load_model(model), again=params["again"])
         if isinstance(found, NotDue):
             raise AirflowSkipException(found.reason)
         return found.model_dump()
@@ -83,6 +83,13 @@ for each in load_models():
         dag_id=f"train_{each.name}",
         schedule=[assets.retrain(each.name)],
         max_active_runs=1,
+        params={
+            "again": Param(
+                default=False,
+                type="boolean",
+                description="Train even if a candidate of these months was decided about already",
+            )
+        },
         tags=["model", each.name],
         doc_md=__doc__,
     ):

@@ -161,6 +161,24 @@ def status(root: Path) -> dict[str, Any]:
     return found
 
 
+def require_no_cloud(root: Path) -> None:
+    """Return when no cloud runs on ``root``.
+
+    Raises:
+        ServiceFailed: one does.
+    """
+    try:
+        running = status(root)
+    except ServiceFailed:
+        return
+    raise ServiceFailed(
+        f"the local cloud on {root}",
+        f"process {running['pid']} runs it already at {running['endpoint']}",
+        rule="one local cloud at a time on a folder",
+        remedy=f"end it with `localcloud down --root {root}`",
+    )
+
+
 def running_cloud(root: Path) -> dict[str, str]:
     """Return the environment of a client of the cloud that runs on ``root``."""
     return client_environment(status(root)["endpoint"])

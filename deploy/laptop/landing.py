@@ -5,7 +5,7 @@ who waits for the manifest never sees half a month. The same month always lands 
 
 What it does not do: tell anybody. ``ingest`` sees the manifest because it looks for it.
 
-    python -m deploy.laptop.landing 2013-05 [--root .local/demo/cloud | --endpoint http://127.0.0.1:4567]
+    python -m deploy.laptop.landing 2013-05 [--root .local/cloud | --endpoint http://127.0.0.1:4567]
     python -m deploy.laptop.landing 2013-05 --source weather_station --files <folder>
 """
 
@@ -110,7 +110,7 @@ def main() -> int:
     parser.add_argument("--source", default=FLIGHTS, help="the source whose month it is")
     parser.add_argument("--files", type=Path, help="the folder of its *.csv.gz; without it, the data package's flights")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--root", type=Path, default=Path(".local/demo/cloud"), help="the running local cloud's root")
+    where.add_argument("--root", type=Path, default=Path(".local/cloud"), help="the running local cloud's root")
     where.add_argument("--endpoint", help="where it answers, when its root is elsewhere (in a container)")
     arguments = parser.parse_args()
     if arguments.files is None and arguments.source != FLIGHTS:

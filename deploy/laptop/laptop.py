@@ -19,21 +19,30 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deploy.laptop.airflow_services import Airflow
-from deploy.laptop.cloud import LocalCloud
+from deploy.laptop.cloud import LocalCloud, require_no_cloud
 from deploy.laptop.errors import PipelineFailed, ServiceFailed
 from deploy.laptop.processes import require_free_port
 from deploy.laptop.profile import PROJECT, Profile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 FOLDER = PROJECT / ".local" / "demo"
 CLOUD_PORT = 4567
 AIRFLOW_PORT = 8080
-DAGS = ("ingest", "features", "train_flight_delay", "score_flight_delay")
+STAGES = ("train", "score", "monitor")
 _PARSE_SECONDS = 90.0
 _POLL_SECONDS = 0.25
+
+
+def dags_of(models: Iterable[str]) -> tuple[str, ...]:
+    """Return the ids of the DAGs in which these models live."""
+    return ("ingest", "features", *(f"{stage}_{model}" for model in models for stage in STAGES))
+
+
+# the demo's
+DAGS = dags_of(["flight_delay"])
 
 
 @dataclass(frozen=True)
@@ -91,10 +100,13 @@ def running_laptop(
         # before anything is removed, and before a service has cost half a minute
         require_free_port("localcloud", cloud_port, "CLOUD_PORT")
         require_free_port("airflow api-server", airflow_port, "AIRFLOW_PORT")
-        for name in ("cloud", "airflow"):
-            shutil.rmtree(folder / name, ignore_errors=True)
+        # the local cloud's own default, so that its commands find it
+        cloud_root = folder.with_name("cloud")
+        require_no_cloud(cloud_root)
+        for used_before in (cloud_root, folder / "airflow"):
+            shutil.rmtree(used_before, ignore_errors=True)
         with (
-            LocalCloud(folder / "cloud", port=cloud_port) as cloud,
+            LocalCloud(cloud_root, port=cloud_port) as cloud,
             Airflow(Profile(folder / "airflow", airflow_port, cloud.environment)) as airflow,
         ):
             yield Laptop(cloud, airflow)

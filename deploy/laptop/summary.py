@@ -6,13 +6,15 @@ The form::
     models    [{version, platform, job_name, trained_on, artifact, artifact_sha256, holdout_month,
                 metrics {roc_auc, log_loss, brier, skill, rows}, decision, reason}]
     scores    [{month, rows, predictions, model_version, roc_auc, skill, max_psi}]
+    decisions [{as_of, champion_version, decision, reason, evidence_month}]
+    plots     [address]
     dag_runs  [{dag_id, run_id, state, seconds, tasks [{task_id, map_index, state, seconds}]}]
     seconds   {setup, cloud_ready, airflow_ready, pipeline}
 
-``predictions`` and ``artifact`` are addresses in the lake. ``roc_auc`` and ``skill`` of a score are hindsight: the
-pipeline does not know the month's labels yet, so the verifier fills them in from the data package. ``max_psi`` is null
-until drift is measured. ``seconds.setup`` is what the last ``make setup`` took that had something to do, null when
-there was none.
+``predictions``, ``artifact`` and ``plots`` are addresses in the lake. ``roc_auc``, ``skill`` and ``max_psi`` of a score
+are what monitoring measured; where a month's labels have not arrived, ``roc_auc`` and ``skill`` are hindsight: the
+pipeline does not know them yet, so the verifier fills them in from the data package. ``seconds.setup`` is what the last
+``make setup`` took that had something to do, null when there was none.
 
 What it does not do: judge (``verifier``) or recompute anything.
 """
@@ -21,8 +23,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from include.core.lake import Lake, promotions_prefix
+from include.core.lake import Lake, monitoring_prefix, promotions_prefix
 from include.core.snapshots import months_below
+from include.monitoring.decisions import decisions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +58,8 @@ def build_summary(client: S3Client, rest: AirflowRest, seconds: Mapping[str, flo
         "months": _months(lake),
         "models": _models(lake),
         "scores": _scores(lake),
+        "decisions": _decisions(lake),
+        "plots": [lake.uri(key) for key in lake.keys(f"{monitoring_prefix(MODEL)}/month=") if key.endswith(".png")],
         "dag_runs": _dag_runs(rest),
         "seconds": {name: None if value is None else round(value, 2) for name, value in seconds.items()},
     }
@@ -78,17 +83,35 @@ def _models(lake: Lake) -> list[dict[str, Any]]:
 
 
 def _scores(lake: Lake) -> list[dict[str, Any]]:
+    reports = {
+        str(month): lake.read_json(snapshot.files["report"].key)
+        for month, snapshot in months_below(lake, monitoring_prefix(MODEL)).items()
+    }
+    scores = []
+    for month, snapshot in months_below(lake, f"predictions/{MODEL}").items():
+        report = reports.get(str(month), {})
+        performance = report.get("performance") or {}
+        scores.append(
+            {
+                "month": str(month),
+                "rows": snapshot.files["predictions"].rows,
+                "predictions": lake.uri(snapshot.files["predictions"].key),
+                "model_version": int(snapshot.inputs["model_version"]),
+                "roc_auc": performance.get("roc_auc"),
+                "skill": performance.get("skill"),
+                "max_psi": report.get("max_psi"),
+            }
+        )
+    return scores
+
+
+def _decisions(lake: Lake) -> list[dict[str, Any]]:
     return [
         {
-            "month": str(month),
-            "rows": snapshot.files["predictions"].rows,
-            "predictions": lake.uri(snapshot.files["predictions"].key),
-            "model_version": int(snapshot.inputs["model_version"]),
-            "roc_auc": None,
-            "skill": None,
-            "max_psi": None,
+            name: getattr(decision, name)
+            for name in ("as_of", "champion_version", "decision", "reason", "evidence_month")
         }
-        for month, snapshot in months_below(lake, f"predictions/{MODEL}").items()
+        for decision in decisions(lake, MODEL)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The laptop's services, left running to look around in: Airflow's pages, the local cloud, four months landed.
+"""The laptop's services, left running to look around in: Airflow's pages, the local cloud, the demo's months landed.
 
 How it works: runs in the foreground until Ctrl-C, or until ``down`` is called elsewhere; then both services stop.
 
@@ -14,10 +14,11 @@ import time
 from deploy.laptop.cloud import s3_client
 from deploy.laptop.demo import MONTHS
 from deploy.laptop.landing import land
-from deploy.laptop.laptop import AIRFLOW_PORT, CLOUD_PORT, running_laptop
+from deploy.laptop.laptop import AIRFLOW_PORT, CLOUD_PORT, dags_of, running_laptop
 from deploy.laptop.profile import USER
 from deploy.laptop.progress import Progress
 from include.core.errors import FlightdeckError
+from include.core.model_spec import load_models
 
 _LOOK_SECONDS = 1.0
 
@@ -32,7 +33,7 @@ def main() -> int:
     try:
         progress.say("starting the local cloud and Airflow")
         with running_laptop(cloud_port=arguments.cloud_port, airflow_port=arguments.airflow_port) as laptop:
-            laptop.unpause()
+            laptop.unpause(dags_of(spec.name for spec in load_models()))
             client = s3_client(laptop.cloud.environment)
             for month in MONTHS:
                 land(client, month)

@@ -17,9 +17,11 @@ from include.core.errors import ArtifactError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
     from include.core.months import Month
 
@@ -122,14 +124,19 @@ class Lake:
             for entry in page.get("Contents", []):
                 yield entry["Key"][len(base) :]
 
+    def address(self, key: str) -> tuple[str, str]:
+        """Return bucket and full key of ``key``."""
+        return self.bucket, self._full(key)
+
     def size(self, key: str) -> int | None:
         """Return an object's size in bytes, None when there is no such object."""
-        try:
-            return self.client.head_object(Bucket=self.bucket, Key=self._full(key))["ContentLength"]
-        except self.client.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] in _MISSING:
-                return None
-            raise
+        head = self._head(key)
+        return None if head is None else head["ContentLength"]
+
+    def modified(self, key: str) -> datetime | None:
+        """Return when an object was last written, None when there is no such object."""
+        head = self._head(key)
+        return None if head is None else head["LastModified"]
 
     def read_bytes(self, key: str) -> bytes | None:
         """Return an object's content, None when there is no such object."""
@@ -192,6 +199,14 @@ class Lake:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         return path
+
+    def _head(self, key: str) -> HeadObjectOutputTypeDef | None:
+        try:
+            return self.client.head_object(Bucket=self.bucket, Key=self._full(key))
+        except self.client.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] in _MISSING:
+                return None
+            raise
 
     def _full(self, key: str) -> str:
         return f"{self._base}/{key}" if self._base else key

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PROGRAMS_FOLDER = Path(__file__).resolve().parent.parent / "programs"
 _ARCHIVE = "sourcedir.tar.gz"
-PROGRAMS = ("evaluate.py", "serve.py")
+PROGRAMS = ("evaluate.py", "plot_months.py", "serve.py")
 
 
 class CodePackage(BaseModel, frozen=True):

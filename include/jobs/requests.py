@@ -94,37 +94,24 @@ def evaluation_request(
         inputs[f"{name}-code"] = _s3_prefix(code.files)
         arguments += ["--model", f"{name}={_PROCESSING}/input/{name}"]
         arguments += ["--code", f"{name}={_PROCESSING}/input/{name}-code"]
-    candidate = next(iter(models))
-    return {
-        "ProcessingJobName": f"{name_prefix(spec)}-evaluate",
-        "RoleArn": role,
-        "AppSpecification": {
-            "ImageUri": spec.image,
-            "ContainerEntrypoint": ["python3", f"{_PROCESSING}/input/{candidate}-code/evaluate.py"],
-            "ContainerArguments": [*arguments, "--output", f"{_PROCESSING}/output"],
-        },
-        "ProcessingInputs": [
-            {
-                "InputName": name,
-                "S3Input": {"LocalPath": f"{_PROCESSING}/input/{name}", "S3InputMode": "File", **source},
-            }
-            for name, source in inputs.items()
-        ],
-        "ProcessingOutputConfig": {
-            "Outputs": [
-                {
-                    "OutputName": "evaluation",
-                    "S3Output": {
-                        "S3Uri": lake.uri(f"{jobs_prefix(spec.name)}/evaluation"),
-                        "LocalPath": f"{_PROCESSING}/output",
-                        "S3UploadMode": "EndOfJob",
-                    },
-                }
-            ]
-        },
-        "ProcessingResources": {"ClusterConfig": _cluster(spec.evaluation)},
-        "StoppingCondition": {"MaxRuntimeInSeconds": spec.evaluation.max_runtime_seconds},
-    }
+    program = f"{_PROCESSING}/input/{next(iter(models))}-code/evaluate.py"
+    arguments += ["--output", f"{_PROCESSING}/output"]
+    return _processing_request(spec, lake, "evaluate", program, arguments, inputs, role)
+
+
+def plot_request(spec: ModelSpec, lake: Lake, code: CodePackage, reports: str, role: str) -> dict[str, Any]:
+    """Return a CreateProcessingJob request that draws measured months.
+
+    Args:
+        spec: The model; its image draws.
+        lake: Where the job writes the plots.
+        code: The code that holds the program.
+        reports: Address of the S3 manifest of the months' reports.
+        role: ARN of the role that the job runs as.
+    """
+    inputs = {"reports": _s3_manifest(reports), "code": _s3_prefix(code.files)}
+    arguments = ["--reports", f"{_PROCESSING}/input/reports", "--output", f"{_PROCESSING}/output"]
+    return _processing_request(spec, lake, "plot", f"{_PROCESSING}/input/code/plot_months.py", arguments, inputs, role)
 
 
 def model_request(spec: ModelSpec, image: str, artifact: str, code: CodePackage, role: str) -> dict[str, Any]:
@@ -169,6 +156,47 @@ def publish_channel(lake: Lake, model: str, keys: list[str]) -> str:
     key = f"{datasets_prefix(model)}/{hashlib.sha256(content).hexdigest()[:16]}.manifest"
     lake.write_bytes(key, content)
     return lake.uri(key)
+
+
+def _processing_request(
+    spec: ModelSpec,
+    lake: Lake,
+    purpose: str,
+    program: str,
+    arguments: list[str],
+    inputs: Mapping[str, dict[str, str]],
+    role: str,
+) -> dict[str, Any]:
+    return {
+        "ProcessingJobName": f"{name_prefix(spec)}-{purpose}",
+        "RoleArn": role,
+        "AppSpecification": {
+            "ImageUri": spec.image,
+            "ContainerEntrypoint": ["python3", program],
+            "ContainerArguments": arguments,
+        },
+        "ProcessingInputs": [
+            {
+                "InputName": name,
+                "S3Input": {"LocalPath": f"{_PROCESSING}/input/{name}", "S3InputMode": "File", **source},
+            }
+            for name, source in inputs.items()
+        ],
+        "ProcessingOutputConfig": {
+            "Outputs": [
+                {
+                    "OutputName": purpose,
+                    "S3Output": {
+                        "S3Uri": lake.uri(f"{jobs_prefix(spec.name)}/{purpose}"),
+                        "LocalPath": f"{_PROCESSING}/output",
+                        "S3UploadMode": "EndOfJob",
+                    },
+                }
+            ]
+        },
+        "ProcessingResources": {"ClusterConfig": _cluster(spec.evaluation)},
+        "StoppingCondition": {"MaxRuntimeInSeconds": spec.evaluation.max_runtime_seconds},
+    }
 
 
 def _s3_manifest(uri: str) -> dict[str, str]:

@@ -9,7 +9,6 @@ What it does not do: wait for a month to land, or delete one from the feed.
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +16,10 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from include.core.errors import ContractViolation
-from include.core.lake import quarantine_prefix, raw_prefix
+from include.core.lake import raw_prefix
 from include.core.snapshots import read_snapshot, write_snapshot
-from include.core.source import FEED_MANIFEST, MAX_EXAMPLES, MonthRead, load_source
+from include.core.source import MAX_EXAMPLES, MonthRead, load_source
+from include.sources.deliveries import feed_prefix, fetch, quarantine_folder
 
 if TYPE_CHECKING:
     from include.core.lake import Lake
@@ -49,11 +49,6 @@ class QuarantineReport(BaseModel, frozen=True, extra="forbid"):
     details: MonthRead
 
 
-def feed_prefix(source: Source, month: Month) -> str:
-    """Folder of a month in the source's feed."""
-    return f"{source.name}/{month.hive}"
-
-
 def ingest_month(feed: Lake, lake: Lake, name: str, month: Month) -> IngestedMonth:
     """Bring a landed month of the source ``name`` into the lake.
 
@@ -63,7 +58,10 @@ def ingest_month(feed: Lake, lake: Lake, name: str, month: Month) -> IngestedMon
     source = load_source(name)
     with tempfile.TemporaryDirectory(prefix="flightdeck-ingest-") as scratch:
         arrived, out = Path(scratch, "arrived"), Path(scratch, "out")
-        digest = _fetch(feed, source, month, arrived)
+        arrived.mkdir()
+        digest, contents = fetch(feed, source, month)
+        for file, content in contents.items():
+            (arrived / file).write_bytes(content)
         prefix = raw_prefix(source.name, month)
         uri = lake.uri(f"{prefix}/manifest.json")
         present = read_snapshot(lake, prefix)
@@ -79,21 +77,9 @@ def ingest_month(feed: Lake, lake: Lake, name: str, month: Month) -> IngestedMon
         return IngestedMonth(month=str(month), rows_in=read.rows[source.main_table], changed=True, uri=uri)
 
 
-def _fetch(feed: Lake, source: Source, month: Month, folder: Path) -> str:
-    """Fetch what has arrived of a month; return the digest over names and contents."""
-    folder.mkdir(parents=True)
-    digest = hashlib.sha256()
-    for name in sorted([*source.feed_files, FEED_MANIFEST]):
-        content = feed.read_bytes(f"{feed_prefix(source, month)}/{name}")
-        if content is not None:
-            (folder / name).write_bytes(content)
-            digest.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
-    return digest.hexdigest()
-
-
 def _quarantine(lake: Lake, source: Source, month: Month, folder: Path, digest: str, read: MonthRead) -> str:
     """Keep the files as they arrived; return the report's address. The same delivery gives the same objects."""
-    prefix = f"{quarantine_prefix(source.name, month)}/{digest[:16]}"
+    prefix = quarantine_folder(source.name, month, digest)
     files = sorted(path.name for path in folder.iterdir())
     for name in files:
         lake.upload(folder / name, f"{prefix}/{name}")

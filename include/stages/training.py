@@ -14,13 +14,15 @@ from include.core.snapshots import months_below
 from include.evaluation.gate import decide, refuse_unfair_holdout
 from include.jobs.code_package import CodePackage, publish_code
 from include.jobs.requests import evaluation_request, publish_channel, training_request
-from include.registry.promotions import append_record, current_champion, record_of_job
+from include.registry.promotions import append_record, current_champion, promotion_records, record_of_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from include.core.due import Window
     from include.core.lake import Lake
     from include.core.model_spec import ModelSpec
+    from include.core.months import Month
     from include.core.promotion import PromotionRecord
     from include.core.snapshots import Snapshot
 
@@ -40,18 +42,41 @@ class TrainingPlan(BaseModel, frozen=True):
     champion_version: int | None
 
 
-def plan_training(lake: Lake, spec: ModelSpec) -> TrainingPlan | NotDue:
+def training_due(lake: Lake, spec: ModelSpec, *, again: bool = False) -> Window | NotDue:
+    """Return the window of the training that is due by what the lake holds.
+
+    Nothing is due when a candidate of this window became the champion or was compared with it already; ``again`` asks
+    for it all the same.
+    """
+    window = training_window(_labelled(lake, spec), spec.training.window)
+    if isinstance(window, NotDue) or again:
+        return window
+    records = promotion_records(lake, spec.name)
+    champion = next((record for record in reversed(records) if record.promoted), None)
+    version = champion.version if champion else None
+    for record in records:
+        same_window = (record.trained_on, record.holdout_month) == (
+            [str(each) for each in window.train],
+            str(window.holdout),
+        )
+        if same_window and version in {record.version, record.champion_version}:
+            return NotDue(
+                f"version {record.version}, trained on {', '.join(record.trained_on)} and compared on "
+                f"{record.holdout_month}, was decided about: {record.decision}"
+            )
+    return window
+
+
+def plan_training(lake: Lake, spec: ModelSpec, *, again: bool = False) -> TrainingPlan | NotDue:
     """Choose window and holdout by what the lake holds, and publish the code and the lists of files.
 
     Raises:
         EvaluationRefused: the champion was trained on the month that would be the holdout.
     """
-    landed = months_below(lake, f"raw/{spec.source}")
-    featured = months_below(lake, f"features/{spec.name}")
-    labelled = [month for month in labelled_months(landed, spec.label_delay_months) if month in featured]
-    window = training_window(labelled, spec.training.window)
+    window = training_due(lake, spec, again=again)
     if isinstance(window, NotDue):
         return window
+    featured = months_below(lake, f"features/{spec.name}")
     champion = current_champion(lake, spec.name)
     trained_on = [str(month) for month in window.train]
     refuse_unfair_holdout(
@@ -135,6 +160,12 @@ def record_decision(
         champion.model_copy(update={"metrics": champion_metrics}) if champion else None,
         decide(spec.gate, candidate.metrics, champion_metrics),
     )
+
+
+def _labelled(lake: Lake, spec: ModelSpec) -> list[Month]:
+    landed = months_below(lake, f"raw/{spec.source}")
+    featured = months_below(lake, f"features/{spec.name}")
+    return [month for month in labelled_months(landed, spec.label_delay_months) if month in featured]
 
 
 def _channels(lake: Lake, spec: ModelSpec, snapshots: Iterable[Snapshot]) -> dict[str, str]:

@@ -12,10 +12,24 @@ from deploy.laptop.cloud import LocalCloud, s3_client
 from deploy.laptop.landing import land
 from deploy.laptop.processes import free_port
 from deploy.laptop.profile import PROJECT, Profile
-from tests.pipeline.running import LANDED, MODEL_DAGS, PROBE_DAGS, Laptop, wait_for
+from include.core.snapshots import months_below
+from tests.pipeline.running import (
+    AUGUST,
+    JULY,
+    LANDED,
+    MAY,
+    MODEL_DAGS,
+    PROBE_DAGS,
+    Laptop,
+    truncated,
+    wait_for,
+    with_a_key_twice,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from include.core.months import Month
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +69,29 @@ def life(laptop: Laptop) -> Laptop:
     laptop.rest.trigger("train_flight_delay")
     laptop.wait_until_quiet(LANDED, 180)
     return laptop
+
+
+@pytest.fixture(scope="session")
+def trouble(life: Laptop) -> Laptop:
+    """May arrives cut off, June never, July with a flight twice, August as it should."""
+    s3 = s3_client(life.cloud.environment)
+    land(s3, MAY, truncated(MAY))
+    land(s3, JULY, with_a_key_twice(JULY))
+    land(s3, AUGUST)
+
+    def waits_for_correction(month: Month) -> bool:
+        tasks = life.tasks(life.ingest_run(month))
+        return tasks["wait_for_correction_of_flights"].state == "deferred"
+
+    wait_for(
+        lambda: (
+            True
+            if waits_for_correction(MAY)
+            and waits_for_correction(JULY)
+            and AUGUST in months_below(life.lake, "predictions/flight_delay")
+            else None
+        ),
+        "the bad months to fail and August to be scored",
+        120,
+    )
+    return life

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 MODEL_DAGS = ("ingest", "features", "train_flight_delay", "score_flight_delay")
 PROBE_DAGS = ("probe_secrets", "probe_training")
-JANUARY, FEBRUARY, MARCH, APRIL, MAY, JUNE, JULY = (Month(2013, number) for number in range(1, 8))
+JANUARY, FEBRUARY, MARCH, APRIL, MAY, JUNE, JULY, AUGUST = (Month(2013, number) for number in range(1, 9))
 LANDED = (JANUARY, FEBRUARY, MARCH, APRIL)
 
 
@@ -70,6 +70,10 @@ class Laptop:
     def tasks(self, run: DagRun) -> dict[str, TaskInstance]:
         """Return a run's task instances by id."""
         return {task.task_id: task for task in self.rest.task_instances(run.dag_id, run.run_id)}
+
+    def ingest_run(self, month: Month) -> DagRun:
+        """Return the run of ingest for a month."""
+        return next(run for run in self.rest.dag_runs("ingest") if run.interval_start == month.start)
 
     def runs(self) -> dict[str, int]:
         """Return the number of runs of each DAG."""

@@ -7,43 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.laptop.cloud import s3_client
-from deploy.laptop.landing import files_of, land
-from include.core.months import Month
+from deploy.laptop.landing import files_of
 from include.core.snapshots import months_below
-from tests.pipeline.running import JULY, JUNE, LANDED, MAY, truncated, wait_for, with_a_key_twice
+from tests.pipeline.running import AUGUST, JULY, JUNE, LANDED, MAY, truncated, with_a_key_twice
 
 if TYPE_CHECKING:
-    from deploy.laptop.airflow_rest import DagRun
     from deploy.laptop.landing import LandedFile
+    from include.core.months import Month
     from tests.pipeline.running import Laptop
-
-AUGUST = Month(2013, 8)
-
-
-@pytest.fixture(scope="module")
-def trouble(life: Laptop) -> Laptop:
-    """May arrives cut off, June never, July with a flight twice, August as it should."""
-    s3 = s3_client(life.cloud.environment)
-    land(s3, MAY, truncated(MAY))
-    land(s3, JULY, with_a_key_twice(JULY))
-    land(s3, AUGUST)
-    wait_for(
-        lambda: (
-            True
-            if {"failed"} == {ingest_run(life, month).state for month in (MAY, JULY)}
-            and AUGUST in months_below(life.lake, "predictions/flight_delay")
-            else None
-        ),
-        "the bad months to fail and August to be scored",
-        120,
-    )
-    return life
-
-
-def ingest_run(laptop: Laptop, month: Month) -> DagRun:
-    """Return the run of ingest for a month."""
-    return next(run for run in laptop.rest.dag_runs("ingest") if run.interval_start == month.start)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +23,7 @@ def ingest_run(laptop: Laptop, month: Month) -> DagRun:
 )
 def test_a_broken_month_fails_its_task_with_the_reason(trouble: Laptop, month: Month, reason: str) -> None:
     """The task's log names what broke which rule, and where the month lies now."""
-    run = ingest_run(trouble, month)
+    run = trouble.ingest_run(month)
     task = trouble.rest.task_instance("ingest", run.run_id, "ingest_flights")
     assert "failed" == task.state
     message = next(line for line in trouble.rest.log(task).splitlines() if line.startswith("ContractViolation: "))
@@ -83,6 +54,18 @@ def test_a_broken_month_is_kept_as_it_arrived(
     assert report["violations"]
 
 
+@pytest.mark.parametrize("month", [MAY, JULY])
+def test_a_broken_month_waits_to_be_delivered_again(trouble: Laptop, month: Month) -> None:
+    """Its run goes on without a slot, its repair still to come."""
+    run = trouble.ingest_run(month)
+    states = {task.task_id: task.state for task in trouble.rest.task_instances("ingest", run.run_id)}
+    assert ("failed", "deferred", None) == (
+        states["ingest_flights"],
+        states["wait_for_correction_of_flights"],
+        states["repair_flights"],
+    )
+
+
 def test_nothing_downstream_sees_a_broken_month(trouble: Laptop) -> None:
     """Neither raw nor features nor predictions have May, June or July; August went through beside them."""
     raw = set(months_below(trouble.lake, "raw/flights"))
@@ -92,7 +75,7 @@ def test_nothing_downstream_sees_a_broken_month(trouble: Laptop) -> None:
 
 def test_a_missing_month_is_awaited_and_holds_nobody_up(trouble: Laptop) -> None:
     """June's run waits deferred while August's has succeeded."""
-    waiting, done = ingest_run(trouble, JUNE), ingest_run(trouble, AUGUST)
+    waiting, done = trouble.ingest_run(JUNE), trouble.ingest_run(AUGUST)
     assert ("running", "success") == (waiting.state, done.state)
     assert "deferred" == trouble.rest.task_instance("ingest", waiting.run_id, "wait_for_flights").state
 

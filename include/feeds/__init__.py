@@ -1,0 +1,1 @@
+"""How ``ingest`` waits for what sources deliver: operators, deferred."""
