@@ -1,7 +1,7 @@
 """The drift of a month's features against the months that a champion was trained on.
 
 How it works: the reference's rows are read once for their quantiles and once to be counted (``profile_reference``),
-a month's rows once (``measure_drift``), each time by one SELECT of plain aggregates, whatever the number of features.
+a month's rows once (``measure_drift``), in a SELECT of plain aggregates, whatever the number of features.
 The profile is a small record that serves for every month of the same champion.
 
 What it does not do: decide. Drift of the inputs explains; performance decides (``include.monitoring.retraining``).
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 # least, deciles, greatest: a value with 20 % of the rows is at least two of them
 _TENTHS = [step / 10 for step in range(11)]
+# quantiles hold every value of their columns in memory
+_COLUMNS_AT_ONCE = 4
 
 
 def profile_reference(paths: Sequence[Path], features: Features) -> Profile:
@@ -87,10 +89,11 @@ def _quantiles(
     database: duckdb.DuckDBPyConnection, expressions: Mapping[str, str], steps: Sequence[float]
 ) -> dict[str, list[float]]:
     """Return values that occur, at the given quantiles; none for an expression without values."""
-    if not expressions:
-        return {}
     columns = [f"quantile_disc(CAST({expression} AS DOUBLE), {steps})" for expression in expressions.values()]
-    found = one_row(database, f"SELECT {', '.join(columns)} FROM reference")
+    found: list[list[float] | None] = []
+    for start in range(0, len(columns), _COLUMNS_AT_ONCE):
+        some = columns[start : start + _COLUMNS_AT_ONCE]
+        found += one_row(database, f"SELECT {', '.join(some)} FROM reference")
     return {name: values or [] for name, values in zip(expressions, found, strict=True)}
 
 

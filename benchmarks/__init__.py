@@ -1,0 +1,1 @@
+"""What was measured of this project's speed, and the programs that measure it."""
