@@ -213,14 +213,27 @@ def test_plugins_of_the_project_are_loaded(airflow: Standalone) -> None:
 
 def test_dag_files_import(airflow: Standalone, project: Path) -> None:
     """The dag processor finds the project's DAGs and has nothing to report."""
-    wait_for(
-        lambda: airflow.get("dags")["total_entries"] >= len([*project.glob("dags/*.py")]) or None,
-        "the DAGs to appear",
+    files = len([*project.glob("dags/*.py")])
+    seen = wait_for(
+        lambda: (airflow.get("importErrors")["import_errors"], _defined(airflow)) if _read(airflow) >= files else None,
+        "every DAG file to be read",
         120,
         airflow.service,
     )
 
-    assert [] == airflow.get("importErrors")["import_errors"]
+    errors, defined = seen
+    assert [] == [error["filename"] for error in errors]
+    assert files == len(defined)
+
+
+def _defined(airflow: Standalone) -> set[str]:
+    """Return the files of the DAGs that Airflow knows."""
+    return {dag["relative_fileloc"] for dag in airflow.get("dags?limit=100")["dags"]}
+
+
+def _read(airflow: Standalone) -> int:
+    """Return how many files were read, with whatever result."""
+    return len(_defined(airflow)) + int(airflow.get("importErrors")["total_entries"])
 
 
 def test_a_month_that_lands_arrives_in_the_lake(airflow: Standalone, cloud: LocalCloud) -> None:
