@@ -3,13 +3,16 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from deploy.laptop.errors import LandingRefused
-from deploy.laptop.landing import FLIGHTS_FILE, MANIFEST, WEATHER_FILE, LandedFile, files_of, land
+from deploy.laptop.landing import FLIGHTS_FILE, MANIFEST, WEATHER_FILE, LandedFile, files_in, files_of, land
 from include.core.months import Month
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROWS = {1: 27_004, 2: 24_951, 3: 28_834, 4: 28_330}
 
@@ -81,3 +84,29 @@ def test_a_month_outside_the_package_is_refused() -> None:
     """The message names the month and what there is."""
     with pytest.raises(LandingRefused, match=r"2014-01: .*2013-01 to 2013-12"):
         files_of(Month(2014, 1))
+
+
+def test_a_folder_of_another_source_lands_as_it_is(tmp_path: Path) -> None:
+    """Its gzipped CSV files arrive byte for byte below the source's name, their rows counted, quoted line ends too."""
+    content = gzip.compress(b'at,note\n1,"two\nlines"\n2,one\n', mtime=0)
+    (tmp_path / "observations.csv.gz").write_bytes(content)
+    (tmp_path / "notes.txt").write_text("not a part of the month")
+    bucket = Bucket()
+
+    land(bucket, Month(2024, 1), files_in(tmp_path), source="station")  # type: ignore[arg-type] # put_object is enough
+
+    prefix = "station/year=2024/month=01"
+    assert [f"{prefix}/observations.csv.gz", f"{prefix}/{MANIFEST}"] == [key for key, _ in bucket.puts]
+    assert content == bucket.puts[0][1]
+    assert json.loads(bucket.puts[1][1])["files"]["observations.csv.gz"]["rows"] == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, r"holds no \*\.csv\.gz"), (b"at\n1\n", "observations.csv.gz: Not a gzipped file")]
+)
+def test_a_folder_that_holds_no_month_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
+    """No file, or one that is not gzipped: the message names the place."""
+    if content is not None:
+        (tmp_path / "observations.csv.gz").write_bytes(content)
+    with pytest.raises(LandingRefused, match=message):
+        files_in(tmp_path)
