@@ -19,7 +19,7 @@ JOB_INPUTS := $(wildcard include/models/*/model.yaml include/models/*/requiremen
 CHECKED := include localcloud/src deploy $(wildcard plugins)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test demo up down cloud
+.PHONY: help setup lint test verify demo up down cloud
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ lint: .local/venv.stamp ## style, types and the architecture's import rules
 
 test: setup ## the whole test suite
 	$(RUN) -m pytest
+
+verify: setup ## everything, the slow matrices too; needs a Python 3.12 on PATH
+	$(RUN) -m pytest -m ""
 
 demo: setup ## the pipeline on four real months, verified; nothing is left running
 	@$(RUN) -m deploy.laptop.demo --cloud-port $(CLOUD_PORT) --airflow-port $(AIRFLOW_PORT)

@@ -11,3 +11,5 @@ PROJECT = Path(__file__).resolve().parent.parent
 # Set before anything imports Airflow, which makes its home at import.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="flightdeck-airflow-")
 os.environ.setdefault("LOCALCLOUD_ENVIRONMENTS", str(PROJECT / ".local" / "environments"))
+
+pytest_plugins = ["tests.required"]

@@ -190,6 +190,16 @@ class AirflowRest:
             events += [QueuedEvent(dag_id, event["asset_id"]) for event in answer["queued_events"]]
         return events
 
+    def drop_queued_events(self, dag_id: str) -> None:
+        """Forget the asset events that wait to become a run of a DAG."""
+        self._send("DELETE", f"/api/v2/dags/{dag_id}/assets/queuedEvents", missing={})
+
+    def emit_event(self, asset: str) -> None:
+        """Make an event of the asset of that name, as a system outside Airflow does."""
+        found = self._send("GET", "/api/v2/assets", params={"name_pattern": asset})["assets"]
+        ids = [each["id"] for each in found if each["name"] == asset]
+        self._send("POST", "/api/v2/assets/events", json={"asset_id": ids[0], "extra": {}})
+
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """Return what a task handed on, None when it handed on nothing."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
@@ -234,7 +244,7 @@ class AirflowRest:
                 rule="Airflow answers a request of its administrator with success",
                 remedy="check that the DAG, run or task exists; the API server's log tells more",
             )
-        answer: dict[str, Any] = response.json()
+        answer: dict[str, Any] = response.json() if response.content else {}
         return answer
 
 

@@ -94,6 +94,11 @@ class Profile:
         return f"http://{HOST}:{self.port}"
 
     @property
+    def database(self) -> Path:
+        """Airflow's metadata database, an SQLite file."""
+        return self.home / "airflow.db"
+
+    @property
     def passwords(self) -> Path:
         """The file that holds the user's password."""
         return self.home / "passwords.json"
@@ -109,6 +114,8 @@ class Profile:
             "AIRFLOW__CORE__DAGS_FOLDER": str(next(iter(self._folders().values()))),
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([*self._bundles()]),
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            # seconds that a writer waits for another one: SQLite has one at a time, and commands write too
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.database}?timeout=60",
             "AIRFLOW__API__HOST": HOST,
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__BASE_URL": self.url,

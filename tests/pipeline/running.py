@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,7 +26,9 @@ T = TypeVar("T")
 
 MODEL_DAGS = ("ingest", "features", "train_flight_delay", "score_flight_delay")
 PROBE_DAGS = ("probe_secrets", "probe_training")
-JANUARY, FEBRUARY, MARCH, APRIL, MAY, JUNE, JULY, AUGUST = (Month(2013, number) for number in range(1, 9))
+JANUARY, FEBRUARY, MARCH, APRIL, MAY, JUNE, JULY, AUGUST, SEPTEMBER, OCTOBER = (
+    Month(2013, number) for number in range(1, 11)
+)
 LANDED = (JANUARY, FEBRUARY, MARCH, APRIL)
 
 
@@ -82,6 +85,17 @@ class Laptop:
     def wait_until_quiet(self, landed: tuple[Month, ...], seconds: float = 120) -> None:
         """Wait until nothing more follows from the landed months; a failed run fails the test."""
         wait_until_quiet(self.rest, MODEL_DAGS, landed, deadline=time.monotonic() + seconds)
+
+
+def objects(lake: Lake) -> dict[str, str]:
+    """Return key and digest of every object of a lake that is not a job's own."""
+    found = {}
+    for key in lake.keys(""):
+        if not key.startswith("jobs/"):
+            content = lake.read_bytes(key)
+            assert content is not None
+            found[key] = hashlib.sha256(content).hexdigest()
+    return found
 
 
 def wait_for(look: Callable[[], T | None], what: str, seconds: float = 60) -> T:

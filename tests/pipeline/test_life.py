@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from deploy.laptop.cloud import s3_client
+from deploy.laptop.landing import land
 from include.core.months import Month
 from include.core.snapshots import months_below
 from include.registry.promotions import promotion_records
-from tests.pipeline.running import APRIL, JANUARY, LANDED, MARCH
+from tests.pipeline.running import APRIL, JANUARY, LANDED, MARCH, objects
 
 if TYPE_CHECKING:
     from include.core.lake import Lake
@@ -25,17 +27,6 @@ def frame(lake: Lake, key: str) -> pd.DataFrame:
     content = lake.read_bytes(key)
     assert content is not None
     return pd.read_parquet(io.BytesIO(content))
-
-
-def objects(lake: Lake) -> dict[str, str]:
-    """Return key and digest of every object of the lake that is not a job's own."""
-    found = {}
-    for key in lake.keys(""):
-        if not key.startswith("jobs/"):
-            content = lake.read_bytes(key)
-            assert content is not None
-            found[key] = hashlib.sha256(content).hexdigest()
-    return found
 
 
 def test_every_row_of_a_month_reaches_the_lake(life: Laptop) -> None:
@@ -121,8 +112,9 @@ def test_only_the_month_that_the_champion_never_saw_is_scored(life: Laptop) -> N
 
 
 def test_doing_it_again_changes_nothing(life: Laptop) -> None:
-    """A second run of ingest, features and score skips, writes nothing and wakes nobody."""
+    """January lands again; a second run of ingest, features and score skips, writes nothing and wakes nobody."""
     before, runs = objects(life.lake), life.runs()
+    land(s3_client(life.cloud.environment), JANUARY)
     states = {}
     ingest = next(run for run in life.rest.dag_runs("ingest") if run.interval_start == JANUARY.start)
     life.rest.clear("ingest", ingest.run_id, ["ingest_flights"])

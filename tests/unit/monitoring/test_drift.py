@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -66,6 +67,19 @@ def test_a_value_with_less_than_a_fifth_has_none(parquet: WriteParquet) -> None:
     found = profile_reference([parquet({"x": [0.0] * 19 + list(map(float, range(1, 82)))})], X).features["x"]
     assert isinstance(found, NumericProfile)
     assert ((), (0, 1, 11, 21, 31, 41, 51, 61, 71)) == (found.own_values, found.edges)
+
+
+def test_a_large_reference_is_cut_near_its_deciles_and_counted_whole(parquet: WriteParquet) -> None:
+    """Of 300,000 rows every third gives the edges: each bin holds a tenth of the others, and no row is left out."""
+    generator = np.random.default_rng(3)
+    rain = np.where(generator.random(300_000) < 0.21, 0.0, generator.exponential(1, 300_000))
+    found = profile_reference([parquet({"x": rain})], X).features["x"]
+    assert isinstance(found, NumericProfile)
+    assert ((0.0,), 9) == (found.own_values, len(found.edges))
+    assert int((rain == 0).sum()) == found.counts[1]
+    others = [count / int((rain != 0).sum()) for count in found.counts[2:]]
+    assert [0.1] * 10 == pytest.approx(others, abs=0.005)
+    assert 300_000 == sum(found.counts)
 
 
 def test_rain_inside_the_wet_hours_is_seen(parquet: WriteParquet) -> None:
