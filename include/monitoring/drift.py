@@ -2,7 +2,9 @@
 
 How it works: the reference's rows are read once for their quantiles and once to be counted (``profile_reference``),
 a month's rows once (``measure_drift``), in a SELECT of plain aggregates, whatever the number of features.
-The profile is a small record that serves for every month of the same champion.
+The profile is a small record that serves for every month of the same champion. Of a reference of 200,000 rows or more,
+rows at equal distances (100,000 to 200,000 of them) give the quantiles: the bins are then nearly, not exactly, tenths.
+Every row is counted all the same.
 
 What it does not do: decide. Drift of the inputs explains; performance decides (``include.monitoring.retraining``).
 
@@ -26,7 +28,7 @@ from include.monitoring.profile import (
     NumericProfile,
     Profile,
 )
-from include.monitoring.rows import one_row, open_rows
+from include.monitoring.rows import add_rows, one_row, open_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,10 +40,10 @@ if TYPE_CHECKING:
     from include.monitoring.measures import MonthDrift
     from include.monitoring.profile import FeatureProfile
 
-# least, deciles, greatest: a value with 20 % of the rows is at least two of them
-_TENTHS = [step / 10 for step in range(11)]
-# quantiles hold every value of their columns in memory
-_COLUMNS_AT_ONCE = 4
+_ROWS_FOR_QUANTILES = 100_000
+# a value with 20 % of the rows is at least four of these, and three where its share of the sampled rows is smaller
+_TWENTIETHS = [step / 20 for step in range(21)]
+_LEAST_REPEATS = 3
 
 
 def profile_reference(paths: Sequence[Path], features: Features) -> Profile:
@@ -55,6 +57,8 @@ def profile_reference(paths: Sequence[Path], features: Features) -> Profile:
         FeatureCheckFailed: the files hold no rows.
     """
     with open_rows("reference", paths) as database:
+        (rows,) = one_row(database, "SELECT COUNT(*) FROM reference")
+        add_rows(database, "sampled", paths, every=max(1, rows // _ROWS_FOR_QUANTILES))
         bins: dict[str, Bins] = {**_numeric_bins(database, features.numeric)}
         bins |= _categorical_bins(database, features.categorical)
         return _count(database, "reference", bins)
@@ -71,29 +75,29 @@ def measure_drift(path: Path, reference: Profile) -> MonthDrift:
 
 
 def _numeric_bins(database: duckdb.DuckDBPyConnection, names: Sequence[str]) -> dict[str, NumericBins]:
-    everything = _quantiles(database, {name: f'"{name}"' for name in names}, _TENTHS)
-    often = {name: {value for value in values if values.count(value) > 1} for name, values in everything.items()}
+    everything = _quantiles(database, {name: f'"{name}"' for name in names})
+    often = {
+        name: {value for value in values if values.count(value) >= _LEAST_REPEATS}
+        for name, values in everything.items()
+    }
     own_values = _values_of_share(database, {name: sorted(values) for name, values in often.items() if values})
     rest = {
         name: f'CASE WHEN "{name}" NOT IN ({", ".join(map(_literal, values))}) THEN "{name}" END'
         for name, values in own_values.items()
     }
-    tenths = everything | _quantiles(database, rest, _TENTHS)
+    twentieths = everything | _quantiles(database, rest)
     return {
-        name: NumericBins(own_values=tuple(own_values.get(name, ())), edges=tuple(sorted(set(values[1:-1]))))
-        for name, values in tenths.items()
+        name: NumericBins(own_values=tuple(own_values.get(name, ())), edges=tuple(sorted(set(values[2:-2:2]))))
+        for name, values in twentieths.items()
     }
 
 
-def _quantiles(
-    database: duckdb.DuckDBPyConnection, expressions: Mapping[str, str], steps: Sequence[float]
-) -> dict[str, list[float]]:
-    """Return values that occur, at the given quantiles; none for an expression without values."""
-    columns = [f"quantile_disc(CAST({expression} AS DOUBLE), {steps})" for expression in expressions.values()]
-    found: list[list[float] | None] = []
-    for start in range(0, len(columns), _COLUMNS_AT_ONCE):
-        some = columns[start : start + _COLUMNS_AT_ONCE]
-        found += one_row(database, f"SELECT {', '.join(some)} FROM reference")
+def _quantiles(database: duckdb.DuckDBPyConnection, expressions: Mapping[str, str]) -> dict[str, list[float]]:
+    """Return each expression's twentieths, values that occur; none for an expression without values."""
+    if not expressions:
+        return {}
+    columns = [f"quantile_disc(CAST({expression} AS DOUBLE), {_TWENTIETHS})" for expression in expressions.values()]
+    found = one_row(database, f"SELECT {', '.join(columns)} FROM sampled")
     return {name: values or [] for name, values in zip(expressions, found, strict=True)}
 
 

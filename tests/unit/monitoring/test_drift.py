@@ -73,7 +73,7 @@ def test_a_large_reference_is_cut_near_its_deciles_and_counted_whole(parquet: Wr
     """Of 300,000 rows every third gives the edges: each bin holds a tenth of the others, and no row is left out."""
     generator = np.random.default_rng(3)
     rain = np.where(generator.random(300_000) < 0.21, 0.0, generator.exponential(1, 300_000))
-    found = profile_reference([parquet({"x": rain})], X).features["x"]
+    found = profile_reference([parquet({"x": rain.tolist()})], X).features["x"]
     assert isinstance(found, NumericProfile)
     assert ((0.0,), 9) == (found.own_values, len(found.edges))
     assert int((rain == 0).sum()) == found.counts[1]
