@@ -32,6 +32,8 @@ from deploy.laptop.profile import PROJECT, Profile
 from include.core.months import Month
 from include.core.promotion import RegressionMetrics, RegressionReport, read_report
 from include.core.snapshots import months_below
+from include.monitoring.decisions import decisions
+from include.monitoring.measures import MonthMeasures
 from include.registry.promotions import promotion_records
 from tests.pipeline.running import Laptop, wait_for
 
@@ -46,7 +48,7 @@ pytestmark = pytest.mark.timeout(600)
 PAGE = PROJECT / "docs" / "bring-your-own-model.md"
 FIXTURE = Path(__file__).with_name("second_model")
 SOURCE, MODEL = "weather_station", "temperature_ahead"
-DAGS = ("ingest", "features", f"train_{MODEL}", f"score_{MODEL}")
+DAGS = ("ingest", "features", f"train_{MODEL}", f"score_{MODEL}", f"monitor_{MODEL}")
 # the parts of the project that a running Airflow and the landing command need
 PARTS = ("dags", "include", "plugins", "deploy", "airflow_settings.yaml")
 ROWS = {Month(2013, 1): 737, Month(2013, 2): 671, Month(2013, 3): 743, Month(2013, 4): 719}
@@ -148,10 +150,10 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
                 "the features of the landed months",
                 120,
             )
-            wait_until_idle(laptop)
-            assert "success" == laptop.run(f"train_{MODEL}", seconds=120)["release"].state
             wait_for(
-                lambda: True if months_below(laptop.lake, f"predictions/{MODEL}") else None, "the newest month's scores"
+                lambda: True if months_below(laptop.lake, f"predictions/{MODEL}") else None,
+                "monitoring to ask for a training, and the newest month's scores",
+                180,
             )
             wait_until_idle(laptop)
             yield laptop
@@ -256,6 +258,25 @@ def test_the_newest_month_is_scored(second: Laptop) -> None:
     assert sorted(truth) == list(rows["row_id"])
     observed = np.array([truth[row_id] for row_id in rows["row_id"]])
     assert np.mean((rows["prediction"] - observed) ** 2) < 0.7 * np.var(observed)
+
+
+def test_monitoring_asked_for_the_training_and_measures_the_scored_month(second: Laptop) -> None:
+    """The training has its reason on record; April's drift is measured and drawn, its labels are still to come."""
+    first, *later = decisions(second.lake, MODEL)
+    assert ("2013-04", None, "retrain", "no champion yet") == (
+        first.as_of,
+        first.champion_version,
+        first.decision,
+        first.reason,
+    )
+    assert ["keep"] == [decision.decision for decision in later]
+    report = months_below(second.lake, f"monitoring/{MODEL}")[APRIL].files["report"]
+    measures = MonthMeasures.model_validate(second.lake.read_json(report.key))
+    assert (1, ROWS[APRIL], None) == (measures.model_version, measures.rows, measures.performance)
+    assert {"hour_of_day", "temp_then"} < set(measures.drift)
+    plot = second.lake.read_bytes(f"monitoring/{MODEL}/month={APRIL}/plot.png")
+    assert plot is not None
+    assert plot.startswith(b"\x89PNG")
 
 
 def test_the_other_source_just_waits(second: Laptop) -> None:
