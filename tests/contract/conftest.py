@@ -1,7 +1,7 @@
 """The local cloud that the contract tests share. Environments are cached where LOCALCLOUD_ENVIRONMENTS says."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -36,8 +36,8 @@ def start_cloud(tmp_path: Path, _environments: None) -> Iterator[StartCloud]:
     """Return a function that starts a cloud of the test's own; what it started is ended with the test."""
     started: list[LocalCloud] = []
 
-    def start(*options: str) -> LocalCloud:
-        started.append(LocalCloud(tmp_path / "root", "--grace", GRACE_SECONDS, *options))
+    def start(*options: str, within: Sequence[str] = ()) -> LocalCloud:
+        started.append(LocalCloud(tmp_path / "root", "--grace", GRACE_SECONDS, *options, within=within))
         return started[-1]
 
     yield start

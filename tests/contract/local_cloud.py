@@ -9,7 +9,7 @@ import sys
 import tarfile
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,11 +67,11 @@ def is_alive(pid: int) -> bool:
 
 
 class LocalCloud:
-    """One running cloud. `bucket` exists in it."""
+    """One running cloud. `bucket` exists in it; `within` is a command that runs it in surroundings of its own."""
 
     bucket = "data"
 
-    def __init__(self, root: Path, *options: str) -> None:
+    def __init__(self, root: Path, *options: str, within: Sequence[str] = ()) -> None:
         self.root = root
         self._clients: dict[str, Any] = {}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
@@ -80,7 +80,7 @@ class LocalCloud:
         self.errors = root.parent / f"{root.name}.stderr"
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "localcloud.cli", "up", "--root", str(root), "--port", "0", *options],
+                [*within, sys.executable, "-m", "localcloud.cli", "up", "--root", str(root), "--port", "0", *options],
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,

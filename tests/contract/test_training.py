@@ -315,3 +315,12 @@ def test_fallback_isolation(start_cloud: StartCloud) -> None:
     assert seen["rows"] == ["1", "2", "3"]
     assert seen["variables"]["SM_MODEL_DIR"].startswith(str(cloud.root))  # type: ignore[index]
     assert cloud.status()["isolation"] == "paths"
+
+
+def test_a_machine_without_user_namespaces(start_cloud: StartCloud) -> None:
+    """Where the kernel allows no further user namespace, the cloud notices by itself and the same job does the same."""
+    forbidding = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$0" "$@"'
+    cloud = start_cloud(within=("unshare", "-Ur", "sh", "-c", forbidding))
+    seen = learn(cloud, "forbidden")
+    assert seen["rows"] == ["1", "2", "3"]
+    assert cloud.status()["isolation"] == "paths"
