@@ -72,7 +72,7 @@ def look(rest: AirflowRest, dag_ids: Sequence[str], landed: Collection[Month]) -
     when the runs are listed and gone when the queue is: a look that sees neither. Such a moment passes, and the run
     that it hid is in the next look's counts; so two looks with the same counts are needed.
     """
-    runs = Look(tuple(rest.dag_runs()), (), ())
+    runs = Look(tuple(run for run in rest.dag_runs() if run.dag_id in dag_ids), (), ())
     if any(run.state in ACTIVE and not _awaits(run, landed) for run in runs.dag_runs):
         return runs
     return Look(runs.dag_runs, tuple(rest.queued_events(dag_ids)), tuple(rest.task_instances(INGEST)))
