@@ -30,6 +30,7 @@ def task(of: DagRun, task_id: str, state: str | None) -> TaskInstance:
     return TaskInstance(of.dag_id, of.run_id, task_id, -1, state, 1, MOMENT, None)
 
 
+COUNTED = ("ingest", "features", "score_flight_delay")
 DONE = run("ingest", "success", JANUARY)
 WAITS = run("ingest", "running", FEBRUARY)
 WAITING = (task(WAITS, "wait_for_flights", "deferred"), task(WAITS, "ingest_flights", None))
@@ -114,7 +115,13 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def wait(recorded: Recorded, landed: Sequence[Month] = (JANUARY,), seconds: float = 60.0) -> Look:
     """Wait on recorded answers."""
     deadline = quiet.time.monotonic() + seconds
-    return wait_until_quiet(recorded, ["features"], landed, deadline=deadline)  # type: ignore[arg-type] # a recording
+    return wait_until_quiet(recorded, COUNTED, landed, deadline=deadline)  # type: ignore[arg-type] # a recording
+
+
+def test_a_dag_that_does_not_count_is_not_waited_for() -> None:
+    """What fails or runs beside the named DAGs is somebody else's."""
+    beside = replace(QUIET, dag_runs=(*QUIET.dag_runs, run("probe", "failed"), run("probe", "running", number=2)))
+    assert QUIET == wait(Recorded([beside]))
 
 
 def test_quiet_is_seen_twice() -> None:
