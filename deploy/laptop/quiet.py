@@ -24,6 +24,9 @@ POLL_SECONDS = 0.5
 _FAILED_TASK = frozenset({"failed", "upstream_failed"})
 # a task in one of these states will act without anything landing; None is a task whose turn has not come
 _WAITING = frozenset({None, "deferred"})
+_FINISHED = frozenset({"success", "skipped", "failed", "upstream_failed", "removed"})
+# months land of this source; others may be awaited in the same run
+_INGESTS_THE_LANDED = "ingest_flights"
 _LOG_LINES = 25
 
 
@@ -59,13 +62,13 @@ def unrest(look: Look, landed: Collection[Month]) -> list[str]:
     coming += [
         f"{run.dag_id} {run.run_id} is {run.state}"
         for run in look.dag_runs
-        if run.state in ACTIVE and not (_awaits(run, landed) and _only_waits(look, run))
+        if run.state in ACTIVE and not _only_waits(look, run, landed)
     ]
     coming += [f"an event of asset {event.asset_id} waits for {event.dag_id}" for event in look.queued_events]
     return coming
 
 
-def look(rest: AirflowRest, dag_ids: Sequence[str], landed: Collection[Month]) -> Look:
+def look(rest: AirflowRest, dag_ids: Sequence[str]) -> Look:
     """Ask once; no further than the first thing that is still to come, for asking costs the API server's time.
 
     Whatever is asked first, an event can become a run between two answers. Asked runs first, the event is still waiting
@@ -73,7 +76,7 @@ def look(rest: AirflowRest, dag_ids: Sequence[str], landed: Collection[Month]) -
     that it hid is in the next look's counts; so two looks with the same counts are needed.
     """
     runs = Look(tuple(run for run in rest.dag_runs() if run.dag_id in dag_ids), (), ())
-    if any(run.state in ACTIVE and not _awaits(run, landed) for run in runs.dag_runs):
+    if any(run.state in ACTIVE and run.dag_id != INGEST for run in runs.dag_runs):
         return runs
     return Look(runs.dag_runs, tuple(rest.queued_events(dag_ids)), tuple(rest.task_instances(INGEST)))
 
@@ -100,7 +103,7 @@ def wait_until_quiet(
     """
     before: Look | None = None
     while True:
-        seen = look(rest, dag_ids, landed)
+        seen = look(rest, dag_ids)
         raise_if_failed(rest, seen)
         coming = unrest(seen, landed)
         on_look(seen, coming)
@@ -144,11 +147,14 @@ def raise_if_failed(rest: AirflowRest, seen: Look) -> None:
         )
 
 
-def _awaits(run: DagRun, landed: Collection[Month]) -> bool:
-    """Whether a run is the ingest of a month that has not landed."""
-    return run.dag_id == INGEST and run.interval_start is not None and Month.of(run.interval_start) not in landed
-
-
-def _only_waits(seen: Look, run: DagRun) -> bool:
-    states = {task.state for task in seen.ingest_tasks if task.run_id == run.run_id}
-    return "deferred" in states and states <= _WAITING
+def _only_waits(seen: Look, run: DagRun, landed: Collection[Month]) -> bool:
+    """Whether a run of ingest does nothing but await what has not landed: a month, a correction, another source."""
+    if run.dag_id != INGEST or run.interval_start is None:
+        return False
+    tasks = [task for task in seen.ingest_tasks if task.run_id == run.run_id]
+    still_open = {task.state for task in tasks if task.state not in _FINISHED}
+    if "deferred" not in still_open or not still_open <= _WAITING:
+        return False
+    if Month.of(run.interval_start) not in landed:
+        return True
+    return any(task.task_id == _INGESTS_THE_LANDED and task.state in _FINISHED for task in tasks)

@@ -118,6 +118,20 @@ def wait(recorded: Recorded, landed: Sequence[Month] = (JANUARY,), seconds: floa
     return wait_until_quiet(recorded, COUNTED, landed, deadline=deadline)  # type: ignore[arg-type] # a recording
 
 
+def test_a_landed_month_is_quiet_while_another_source_is_awaited() -> None:
+    """The month's run goes on for the other source's sake; what landed is ingested."""
+    beside = replace(
+        QUIET,
+        ingest_tasks=(
+            task(WAITS, "wait_for_flights", "success"),
+            task(WAITS, "ingest_flights", "success"),
+            task(WAITS, "wait_for_tides", "deferred"),
+            task(WAITS, "ingest_tides", None),
+        ),
+    )
+    assert [] == unrest(beside, [JANUARY, FEBRUARY])
+
+
 def test_a_dag_that_does_not_count_is_not_waited_for() -> None:
     """What fails or runs beside the named DAGs is somebody else's."""
     beside = replace(QUIET, dag_runs=(*QUIET.dag_runs, run("probe", "failed"), run("probe", "running", number=2)))
