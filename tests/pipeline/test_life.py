@@ -142,12 +142,15 @@ def test_an_equal_candidate_is_rejected_and_recorded(life: Laptop) -> None:
     assert runs["score_flight_delay"] == life.runs()["score_flight_delay"]
 
 
-def test_months_before_the_first_run_wait_deferred(life: Laptop) -> None:
+def test_months_that_have_not_landed_are_awaited_deferred(life: Laptop) -> None:
     """Months that have not landed are awaited without a slot, and nothing else is open."""
     waiting = [task for task in life.rest.task_instances("ingest") if task.state not in {"success", "skipped"}]
     runs = {run.run_id: run for run in life.rest.dag_runs("ingest")}
     months = {Month.of(start) for task in waiting if (start := runs[task.run_id].interval_start) is not None}
     assert {Month(2013, number) for number in range(5, 13)} == months
-    assert {("wait_for_flights", "deferred"), ("ingest_flights", None)} == {
-        (task.task_id, task.state) for task in waiting
-    }
+    assert {
+        "wait_for_flights": "deferred",
+        "ingest_flights": None,
+        "wait_for_correction_of_flights": None,
+        "repair_flights": None,
+    } == {task.task_id: task.state for task in waiting}
