@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MONTHS = tuple(Month(2013, number) for number in range(1, 7))
-STEP_SECONDS = 300.0
+STEP_SECONDS = 600.0
 INTERRUPTED = 130
 SUMMARY = FOLDER / "summary.json"
 SETUP_SECONDS = PROJECT / ".local" / "setup-seconds"

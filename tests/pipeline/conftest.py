@@ -67,7 +67,7 @@ def life(laptop: Laptop) -> Laptop:
         land(s3_client(laptop.cloud.environment), month)
     laptop.wait_until_quiet(LANDED)
     laptop.rest.trigger("train_flight_delay")
-    laptop.wait_until_quiet(LANDED, 180)
+    laptop.wait_until_quiet(LANDED)
     return laptop
 
 
@@ -92,6 +92,6 @@ def trouble(life: Laptop) -> Laptop:
             else None
         ),
         "the bad months to fail and August to be scored",
-        120,
+        300,
     )
     return life

@@ -60,7 +60,7 @@ class Laptop:
             aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
         )
 
-    def run(self, dag_id: str, conf: dict[str, Any] | None = None, seconds: float = 120) -> dict[str, TaskInstance]:
+    def run(self, dag_id: str, conf: dict[str, Any] | None = None, seconds: float = 300) -> dict[str, TaskInstance]:
         """Trigger a DAG, wait for its end and return its task instances by id (of mapped ones the last)."""
         started = self.rest.trigger(dag_id, conf)
         ended = wait_for(
@@ -82,7 +82,7 @@ class Laptop:
         """Return the number of runs of each DAG."""
         return {dag_id: len(self.rest.dag_runs(dag_id)) for dag_id in MODEL_DAGS}
 
-    def wait_until_quiet(self, landed: tuple[Month, ...], seconds: float = 120) -> None:
+    def wait_until_quiet(self, landed: tuple[Month, ...], seconds: float = 300) -> None:
         """Wait until nothing more follows from the landed months; a failed run fails the test."""
         wait_until_quiet(self.rest, MODEL_DAGS, landed, deadline=time.monotonic() + seconds)
 
@@ -98,7 +98,7 @@ def objects(lake: Lake) -> dict[str, str]:
     return found
 
 
-def wait_for(look: Callable[[], T | None], what: str, seconds: float = 60) -> T:
+def wait_for(look: Callable[[], T | None], what: str, seconds: float = 180) -> T:
     """Return the first look that is not None."""
     deadline = time.monotonic() + seconds
     while (seen := look()) is None:

@@ -133,7 +133,7 @@ def test_an_equal_candidate_is_rejected_and_recorded(life: Laptop) -> None:
     """The same training is not due again; asked for all the same, it gives the same figures and is rejected."""
     runs = life.runs()
     assert "skipped" == life.run("train_flight_delay")["plan"].state
-    tasks = life.run("train_flight_delay", {"again": True}, seconds=180)
+    tasks = life.run("train_flight_delay", {"again": True})
     life.wait_until_quiet(LANDED)
     first, *_, again = promotion_records(life.lake, "flight_delay")
     assert (first.metrics, "reject", 1) == (again.metrics, again.decision, again.champion_version)

@@ -39,7 +39,7 @@ def test_doubled_events_change_nothing(trouble: Laptop) -> None:
             else None
         ),
         "the DAGs to come to rest",
-        90,
+        300,
     )
     assert before == objects(trouble.lake)
 
@@ -57,7 +57,7 @@ def test_a_lost_event_loses_no_month(trouble: Laptop) -> None:
     wait_for(
         lambda: True if {SEPTEMBER, OCTOBER} <= set(months_below(trouble.lake, "predictions/flight_delay")) else None,
         "both months to be scored",
-        120,
+        300,
     )
     assert {SEPTEMBER, OCTOBER} <= set(months_below(trouble.lake, "features/flight_delay"))
 

@@ -22,7 +22,7 @@ def repaired(trouble: Laptop) -> Laptop:
     wait_for(
         lambda: True if MAY in months_below(trouble.lake, "predictions/flight_delay") else None,
         "May to flow through",
-        120,
+        300,
     )
     return trouble
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from include.core.lake import Lake
 
 # the first test also pays for the start of a cloud and an Airflow, perhaps beside others
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 PAGE = PROJECT / "docs" / "bring-your-own-model.md"
 FIXTURE = Path(__file__).with_name("second_model")
@@ -133,7 +133,7 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
             wait_for(
                 lambda: True if set(DAGS) <= set(airflow.rest.dag_ids()) else None,
                 f"the DAGs to appear; import errors: {airflow.rest.import_errors()}",
-                90,
+                300,
             )
             for dag_id in DAGS:
                 airflow.rest.unpause(dag_id)
@@ -148,12 +148,12 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
             wait_for(
                 lambda: True if set(ROWS) == set(months_below(laptop.lake, f"features/{MODEL}")) else None,
                 "the features of the landed months",
-                120,
+                300,
             )
             wait_for(
                 lambda: True if months_below(laptop.lake, f"predictions/{MODEL}") else None,
                 "monitoring to ask for a training, and the newest month's scores",
-                180,
+                300,
             )
             wait_until_idle(laptop)
             yield laptop
