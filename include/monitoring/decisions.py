@@ -15,7 +15,6 @@ from include.monitoring.retraining import RetrainingDecision
 
 if TYPE_CHECKING:
     from include.core.lake import Lake
-    from include.core.months import Month
 
 
 def record_decision(lake: Lake, decision: RetrainingDecision) -> RetrainingDecision:
@@ -24,12 +23,6 @@ def record_decision(lake: Lake, decision: RetrainingDecision) -> RetrainingDecis
     if lake.create_json(key, decision.model_dump(mode="json")):
         return decision
     return RetrainingDecision.model_validate(lake.read_json(key))
-
-
-def recorded_decision(lake: Lake, model: str, as_of: Month, champion_version: int | None) -> RetrainingDecision | None:
-    """Return the decision as of that month about that champion, None when none was recorded."""
-    content = lake.read_json(_key(model, str(as_of), champion_version))
-    return None if content is None else RetrainingDecision.model_validate(content)
 
 
 def decisions(lake: Lake, model: str) -> list[RetrainingDecision]:

@@ -137,7 +137,7 @@ def _measure(
     inputs: Mapping[str, str],
 ) -> None:
     from include.monitoring.drift import measure_drift, profile_reference  # noqa: PLC0415 - only this task needs duckdb
-    from include.monitoring.performance import measure_performance  # noqa: PLC0415
+    from include.monitoring.performance import measure_performance  # noqa: PLC0415 - as above
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -51,10 +51,9 @@ def training_due(lake: Lake, spec: ModelSpec, *, again: bool = False) -> Window 
     window = training_window(_labelled(lake, spec), spec.training.window)
     if isinstance(window, NotDue) or again:
         return window
-    records = promotion_records(lake, spec.name)
-    champion = next((record for record in reversed(records) if record.promoted), None)
+    champion = current_champion(lake, spec.name)
     version = champion.version if champion else None
-    for record in records:
+    for record in promotion_records(lake, spec.name):
         same_window = (record.trained_on, record.holdout_month) == (
             [str(each) for each in window.train],
             str(window.holdout),

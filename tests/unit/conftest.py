@@ -83,7 +83,7 @@ def s3() -> Iterator[S3Client]:
         region_name="us-east-1",
         endpoint_url=f"http://{host}:{port}",
         aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106
+        aws_secret_access_key="test",  # noqa: S106 - made up
     )
     server.stop()
 

@@ -17,6 +17,6 @@ TABLES = ("flights", "weather")
 def read_month(folder: Path, month: Month, out: Path) -> MonthRead:
     """Check the month that arrived in ``folder``; write its tables to ``out`` if it keeps the contract."""
     # here, because DAG files import this package and pandas is dear
-    from include.sources.flights.contract import read_month as read  # noqa: PLC0415
+    from include.sources.flights.contract import read_month as read  # noqa: PLC0415 - pandas
 
     return read(folder, month, out)

@@ -78,9 +78,9 @@ def _serve_until(
     seed_path: Path | None,
 ) -> None:
     # imported late: moto costs a second, and wrong arguments should be told at once
-    from localcloud.aws.application import STATUS_PATH, build_application  # noqa: PLC0415
-    from localcloud.aws.connections import Connections  # noqa: PLC0415
-    from localcloud.aws.sagemaker import RunningJobs  # noqa: PLC0415
+    from localcloud.aws.application import STATUS_PATH, build_application  # noqa: PLC0415 - moto, when it is served
+    from localcloud.aws.connections import Connections  # noqa: PLC0415 - moto, when it is served
+    from localcloud.aws.sagemaker import RunningJobs  # noqa: PLC0415 - moto, when it is served
 
     def status() -> dict[str, Any]:
         return {
@@ -132,7 +132,7 @@ def _make_server(listener: socket.socket, application: Any) -> "BaseWSGIServer":
     import logging  # noqa: PLC0415 - only to silence the line per request
 
     from moto.moto_server.werkzeug_app import MotoRequestHandler  # noqa: PLC0415 - see above
-    from werkzeug.serving import make_server  # noqa: PLC0415
+    from werkzeug.serving import make_server  # noqa: PLC0415 - moto, when it is served
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     host, port = listener.getsockname()[:2]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from include.core.months import Month
-from include.monitoring.decisions import decisions, record_decision, recorded_decision
+from include.monitoring.decisions import decisions, record_decision
 from include.monitoring.retraining import RetrainingDecision
 
 if TYPE_CHECKING:
@@ -50,15 +49,6 @@ def test_of_two_deciders_at_once_one_is_recorded(lake: Lake) -> None:
     with ThreadPoolExecutor(max_workers=8) as pool:
         given = list(pool.map(lambda each: record_decision(lake, each), asked))
     assert decisions(lake, "m") * 8 == given
-
-
-def test_a_decision_can_be_looked_up(lake: Lake) -> None:
-    """None when the question was never decided."""
-    made = record_decision(lake, decision("2013-05", 1))
-    assert (made, None) == (
-        recorded_decision(lake, "m", Month(2013, 5), 1),
-        recorded_decision(lake, "m", Month(2013, 5), 2),
-    )
 
 
 def test_a_model_without_decisions_has_none(lake: Lake) -> None:
