@@ -80,7 +80,7 @@ def _serve_until(
     # imported late: moto costs a second, and wrong arguments should be told at once
     from localcloud.aws.application import STATUS_PATH, build_application  # noqa: PLC0415 - moto, when it is served
     from localcloud.aws.connections import Connections  # noqa: PLC0415 - moto, when it is served
-    from localcloud.aws.sagemaker import RunningJobs  # noqa: PLC0415 - moto, when it is served
+    from localcloud.aws.sagemaker.front import RunningJobs  # noqa: PLC0415 - moto, when it is served
 
     def status() -> dict[str, Any]:
         return {

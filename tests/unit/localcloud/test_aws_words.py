@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from localcloud.aws import script_mode
-from localcloud.aws.failures import REASON_LIMIT, container_failure, keep_end, message_of, script_failure
-from localcloud.aws.images import UnknownImageError, find_image
 from localcloud.aws.objects import relative_path
+from localcloud.aws.sagemaker.jobs.failures import REASON_LIMIT, container_failure, keep_end, message_of, script_failure
+from localcloud.aws.sagemaker.jobs.images import UnknownImageError, find_image
+from localcloud.aws.sagemaker.training import script_mode
 from localcloud.engine.processes import Cause, Ending
 
 

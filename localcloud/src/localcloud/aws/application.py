@@ -14,7 +14,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from moto.sagemaker import urls as sagemaker_urls
 
 from localcloud.aws.requestlog import RequestLog
-from localcloud.aws.sagemaker import LocalSageMaker, RunningJobs
+from localcloud.aws.sagemaker.front import RunningJobs
+from localcloud.aws.sagemaker.service import LocalSageMaker
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

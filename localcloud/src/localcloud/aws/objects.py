@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from localcloud.aws.failures import JobFailedError
+from localcloud.aws.sagemaker.jobs.failures import JobFailedError
 from localcloud.engine.archives import ArchiveError, pack, unpack
 
 if TYPE_CHECKING:

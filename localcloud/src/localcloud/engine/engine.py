@@ -104,13 +104,16 @@ class Engine:
         self._jobs: dict[int, Job] = {}
         self._lock = threading.Lock()
 
-    def submit(self, kind: str, name: str, work: Work) -> Job:
-        """Queue a job; `work` is called in a thread of its own once a slot is free, or when it is stopped before."""
+    def prepare(self, kind: str, name: str) -> Job:
+        """Record a job; `submit` runs it."""
         job = Job(self, self._store.add(kind, name), kind, name)
         with self._lock:
             self._jobs[job.identity] = job
-        threading.Thread(target=self._live, args=(job, work), name=f"{kind}-{name}", daemon=True).start()
         return job
+
+    def submit(self, job: Job, work: Work) -> None:
+        """Queue a job; `work` is called in a thread of its own once a slot is free, or when it is stopped before."""
+        threading.Thread(target=self._live, args=(job, work), name=f"{job.kind}-{job.name}", daemon=True).start()
 
     def rows(self) -> list[JobRow]:
         """Return the record of all jobs."""

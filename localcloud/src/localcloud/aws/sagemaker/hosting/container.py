@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from localcloud.aws.execution import Surroundings
-from localcloud.aws.failures import JobFailedError, JobStoppedError
-from localcloud.aws.images import find_image
+from localcloud.aws.sagemaker.jobs.execution import Surroundings
+from localcloud.aws.sagemaker.jobs.failures import JobFailedError, JobStoppedError
+from localcloud.aws.sagemaker.jobs.images import find_image
 from localcloud.engine.engine import Job, Program
 from localcloud.engine.tree import JOB_BASE
 

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from localcloud.aws.connections import Connections
-from localcloud.aws.failures import REASON_LIMIT, JobFailedError, JobStoppedError, install_failure, keep_end
-from localcloud.aws.images import Image
+from localcloud.aws.sagemaker.jobs.failures import (
+    REASON_LIMIT,
+    JobFailedError,
+    JobStoppedError,
+    install_failure,
+    keep_end,
+)
+from localcloud.aws.sagemaker.jobs.images import Image
 from localcloud.clients import client_environment
 from localcloud.engine.engine import Engine, Job, Outcome
 from localcloud.engine.environments import EnvironmentBuildError, EnvironmentSpec, JobEnvironment

@@ -11,12 +11,12 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from localcloud.aws.execution import Request, Surroundings, conclude, stream_suffix
-from localcloud.aws.failures import REASON_LIMIT, JobFailedError, JobStoppedError, keep_end
-from localcloud.aws.hosting import ModelContainer
-from localcloud.aws.joblog import JobLog
 from localcloud.aws.objects import StoredObject, split_uri
-from localcloud.aws.records import Record, utc_now
+from localcloud.aws.sagemaker.hosting.container import ModelContainer
+from localcloud.aws.sagemaker.jobs.execution import Request, Surroundings, conclude, stream_suffix
+from localcloud.aws.sagemaker.jobs.failures import REASON_LIMIT, JobFailedError, JobStoppedError, keep_end
+from localcloud.aws.sagemaker.jobs.joblog import JobLog
+from localcloud.aws.sagemaker.jobs.records import Record, utc_now
 from localcloud.engine.engine import Job, Outcome
 from localcloud.engine.store import JobStatus
 

@@ -20,6 +20,8 @@ FINAL_STATUS: Mapping[JobStatus, str] = {
 }
 IN_PROGRESS = "InProgress"
 STOPPING = "Stopping"
+# one lock for all records: several of them may wrap the same job, and a change of status takes microseconds
+_CHANGES = threading.Lock()
 
 
 def utc_now() -> datetime:
@@ -31,11 +33,13 @@ class Record:
     """One job's record. `status_field` is the attribute that holds its status."""
 
     def __init__(self, stored: object, status_field: str) -> None:
-        """Wrap what moto has just stored and put its status back to InProgress."""
+        """Wrap what moto has stored."""
         self._stored = stored
         self._status_field = status_field
-        self._lock = threading.Lock()
-        self.set(failure_reason=None, **{status_field: IN_PROGRESS})
+
+    def begin(self) -> None:
+        """Put the status of what moto has just stored back to InProgress."""
+        self.set(failure_reason=None, **{self._status_field: IN_PROGRESS})
 
     @property
     def status(self) -> str:
@@ -54,7 +58,7 @@ class Record:
 
     def begin_stopping(self) -> bool:
         """Mark the job as Stopping; False when it is no longer in progress."""
-        with self._lock:
+        with _CHANGES:
             if self.status not in {IN_PROGRESS, STOPPING}:
                 return False
             self.set(**{self._status_field: STOPPING})
@@ -62,6 +66,6 @@ class Record:
 
     def finish(self, status: JobStatus, **fields: object) -> None:
         """Set the last attributes, then the final status."""
-        with self._lock:
+        with _CHANGES:
             self.set(**fields)
             self.set(**{self._status_field: FINAL_STATUS[status]})

@@ -9,11 +9,24 @@ exceeds MaxRuntimeInSeconds is Stopped, as the API's reference says.
 
 import json
 
-from localcloud.aws.execution import HOST, Request, Surroundings, conclude, resource_config, stream_suffix
-from localcloud.aws.failures import JobFailedError, JobStoppedError, container_failure, keep_end, message_of
-from localcloud.aws.images import Image
-from localcloud.aws.joblog import JobLog
-from localcloud.aws.records import Record, utc_now
+from localcloud.aws.sagemaker.jobs.execution import (
+    HOST,
+    Request,
+    Surroundings,
+    conclude,
+    resource_config,
+    stream_suffix,
+)
+from localcloud.aws.sagemaker.jobs.failures import (
+    JobFailedError,
+    JobStoppedError,
+    container_failure,
+    keep_end,
+    message_of,
+)
+from localcloud.aws.sagemaker.jobs.images import Image
+from localcloud.aws.sagemaker.jobs.joblog import JobLog
+from localcloud.aws.sagemaker.jobs.records import Record, utc_now
 from localcloud.engine.engine import Job, Outcome, Program
 from localcloud.engine.processes import Cause
 from localcloud.engine.store import JobStatus

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from localcloud.aws.execution import HOST, Request, resource_config
+from localcloud.aws.sagemaker.jobs.execution import HOST, Request, resource_config
 from localcloud.engine.tree import JOB_BASE
 
 PROGRAM = "sagemaker_program"

@@ -12,9 +12,15 @@ output.tar.gz but no model.
 import json
 from datetime import datetime
 
-from localcloud.aws import script_mode
-from localcloud.aws.execution import HOST, Request, Surroundings, conclude, resource_config, stream_suffix
-from localcloud.aws.failures import (
+from localcloud.aws.sagemaker.jobs.execution import (
+    HOST,
+    Request,
+    Surroundings,
+    conclude,
+    resource_config,
+    stream_suffix,
+)
+from localcloud.aws.sagemaker.jobs.failures import (
     JobFailedError,
     JobStoppedError,
     container_failure,
@@ -22,9 +28,10 @@ from localcloud.aws.failures import (
     message_of,
     script_failure,
 )
-from localcloud.aws.images import Image
-from localcloud.aws.joblog import JobLog
-from localcloud.aws.records import Record, utc_now
+from localcloud.aws.sagemaker.jobs.images import Image
+from localcloud.aws.sagemaker.jobs.joblog import JobLog
+from localcloud.aws.sagemaker.jobs.records import Record, utc_now
+from localcloud.aws.sagemaker.training import script_mode
 from localcloud.engine.engine import Job, Outcome, Program
 from localcloud.engine.processes import Cause, Ending
 from localcloud.engine.store import JobStatus

@@ -1,0 +1,150 @@
+"""What the API of every kind of SageMaker job has in common: create under a free name, look up, stop.
+
+How it works: moto's Response class is subclassed (its backend class cannot be: moto derives service names from that
+class's module), once per kind of resource; `localcloud.aws.sagemaker.service` puts the parts together. `super()`
+stores the record, so that List, Search and Tags go on working; the record is put back to InProgress and a run follows
+it to its end.
+"""
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from moto.core.responses import ActionResult, EmptyResult
+from moto.sagemaker.exceptions import ResourceInUseException, ValidationError
+from moto.sagemaker.models import SageMakerModelBackend
+from moto.sagemaker.responses import SageMakerResponse
+
+from localcloud.aws.connections import Connections
+from localcloud.aws.sagemaker.jobs.execution import Surroundings
+from localcloud.aws.sagemaker.jobs.records import IN_PROGRESS, STOPPING, Record
+from localcloud.engine.engine import Engine, Job, Outcome, Work
+from localcloud.engine.store import JobStatus
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """How AWS names and words one kind of job.
+
+    Args:
+        word: The engine's and the messages' word, as in "training".
+        name_field: The request's field that holds the name, as in "TrainingJobName".
+        table: moto's attribute that holds the jobs by name.
+        status_field: The attribute of a stored job that holds its status.
+        taken: What the refusal of a taken name begins with.
+        unknown: The refusal of an unknown name; `{name}` is replaced.
+    """
+
+    word: str
+    name_field: str
+    table: str
+    status_field: str
+    taken: str
+    unknown: str
+
+
+class RunningJobs:
+    """The jobs of this server that have not ended, by ARN."""
+
+    def __init__(self, engine: Engine, connections: Connections) -> None:
+        """Start without jobs."""
+        self.engine = engine
+        self.connections = connections
+        # one creation at a time: looking a name up and storing it must not be interrupted
+        self.creating = threading.Lock()
+        self._jobs: dict[str, Job] = {}
+
+    def start(self, kind: str, name: str, record: Record, work: Work) -> None:
+        """Hand a job to the engine."""
+        arn = record.get("arn")
+
+        def until_end(job: Job) -> Outcome:
+            try:
+                return work(job)
+            finally:
+                self._jobs.pop(arn, None)
+
+        # before the engine runs it, as a trivial job may have ended when `submit` returns
+        job = self.engine.prepare(kind, name)
+        self._jobs[arn] = job
+        self.engine.submit(job, until_end)
+
+    def stop(self, record: Record, kind: str) -> None:
+        """Ask a job to stop, or refuse as AWS does when it has already ended."""
+        if not record.begin_stopping():
+            message = f"The request was rejected because the {kind} job is in status {record.status}."
+            raise ValidationError(message)
+        job = self._jobs.get(record.get("arn"))
+        if job is not None:
+            job.stop.request()
+
+    def abandon(self) -> None:
+        """End all jobs and forget them: moto's records were reset."""
+        self.engine.abandon("reset")
+        self._jobs.clear()
+
+
+class Front(SageMakerResponse):
+    """moto's operations, with what the parts of our API need."""
+
+    running: ClassVar[RunningJobs]
+
+    def create_job(
+        self, kind: JobKind, store: Callable[[], ActionResult], run: Callable[[Record], Work]
+    ) -> ActionResult:
+        """Store a job under a free name and start it; `run` makes its work from the fresh record."""
+        name = self._get_param(kind.name_field)
+        with self.running.creating:
+            table = self.table(kind)
+            if name in table:
+                message = f"{kind.taken} with this name already exists ({table[name].arn})"
+                raise ResourceInUseException(message)
+            answer = store()
+            record = Record(table[name], kind.status_field)
+            record.begin()
+            self.running.start(kind.word, name, record, run(record))
+        return answer
+
+    def known_job(self, kind: JobKind) -> Record:
+        """Return the record of the job that the request names, or refuse in AWS's words."""
+        name = self._get_param(kind.name_field)
+        table = self.table(kind)
+        if name not in table:
+            raise ValidationError(kind.unknown.format(name=name))
+        return Record(table[name], kind.status_field)
+
+    def stop_job(self, kind: JobKind) -> EmptyResult:
+        """Stop the job that the request names."""
+        self.running.stop(self.known_job(kind), kind.word)
+        return EmptyResult()
+
+    def table(self, kind: JobKind) -> dict[str, Any]:
+        """Return moto's jobs of a kind, by name."""
+        table: dict[str, Any] = getattr(self.sagemaker_backend, kind.table)
+        return table
+
+    def request_body(self) -> dict[str, Any]:
+        """Return the request itself: moto's parsed parameters lack fields such as Environment."""
+        request: dict[str, Any] = json.loads(self.body)
+        return request
+
+    def surroundings(self) -> Surroundings:
+        """Return where a job of this request runs."""
+        return Surroundings(self.running.engine, self.running.connections, self.region)
+
+
+def own_table(backend: SageMakerModelBackend, name: str) -> dict[str, Any]:
+    """Return a table that moto does not have, kept on moto's backend so that it is reset and saved with the rest."""
+    table: dict[str, Any] = vars(backend).setdefault(name, {})
+    return table
+
+
+def close_interrupted(backend: SageMakerModelBackend, kind: JobKind, **fields: object) -> None:
+    """Fail the jobs of a kind that were running when an earlier server ended; `fields` are set with the status."""
+    for stored in getattr(backend, kind.table).values():
+        record = Record(stored, kind.status_field)
+        if record.status in {IN_PROGRESS, STOPPING}:
+            reason = f"InternalServerError: the local cloud was stopped while the job was {record.status}"
+            record.finish(JobStatus.FAILED, failure_reason=reason, **fields)

@@ -1,0 +1,1 @@
+"""Models in containers of their own, behind an HTTP server."""

@@ -1,0 +1,42 @@
+"""SageMaker's API: moto's, with our parts before it.
+
+What it does not do: operations that moto lacks. They are answered at once with a 400 that names the operation (moto's
+own answer is an HTML page with status 500, which clients retry for many seconds).
+"""
+
+import json
+
+from moto.core.common_types import TYPE_RESPONSE
+from moto.core.utils import camelcase_to_underscores, method_names_from_class
+from moto.sagemaker.models import sagemaker_backends
+
+from localcloud.aws.sagemaker.front import RunningJobs
+from localcloud.aws.sagemaker.hosting.models import Models
+from localcloud.aws.sagemaker.processing import api as processing
+from localcloud.aws.sagemaker.training import api as training
+from localcloud.aws.sagemaker.transform import api as transform
+
+# what each part does with the records that an earlier server left
+RESUMED = (training.resume, processing.resume, transform.resume)
+
+
+def resume(running: RunningJobs) -> None:
+    """Bring what was restored from an earlier server into a state that is true for this one."""
+    for regions in sagemaker_backends.values():
+        for backend in regions.values():
+            for part in RESUMED:
+                part(backend, running)
+
+
+class LocalSageMaker(training.TrainingJobs, processing.ProcessingJobs, transform.TransformJobs, Models):
+    """All operations."""
+
+    def call_action(self) -> TYPE_RESPONSE:
+        """Answer an operation that moto lacks with an error that no client retries."""
+        operation = self._get_action()
+        if camelcase_to_underscores(operation) in method_names_from_class(self.__class__):
+            return super().call_action()
+        message = f"localcloud does not implement the SageMaker operation {operation}"
+        body = json.dumps({"__type": "UnsupportedOperation", "message": message})
+        headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-errortype": "UnsupportedOperation"}
+        return 400, headers, body
