@@ -291,7 +291,7 @@ def test_unknown_image(cloud: LocalCloud) -> None:
     assert error["Code"] == "ValidationException"
     assert "docker.io/somebody/something:1" in error["Message"]
     assert (
-        "add its address pattern and its packages to IMAGES in localcloud.aws.sagemaker.jobs.images" in error["Message"]
+        "add its address pattern and packages to IMAGES in localcloud.aws.sagemaker.jobs.images" in error["Message"]
     )
 
 

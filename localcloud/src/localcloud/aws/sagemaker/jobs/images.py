@@ -44,6 +44,6 @@ def find_image(address: str) -> Image:
     known = ", ".join(image.name for image in IMAGES)
     message = (
         f"localcloud has no environment for the image {address!r}. It stands in for: {known}. "
-        "To map another image, add its address pattern and its packages to IMAGES in localcloud.aws.sagemaker.jobs.images."
+        "To map another image, add its address pattern and packages to IMAGES in localcloud.aws.sagemaker.jobs.images."
     )
     raise UnknownImageError(message)
