@@ -196,7 +196,8 @@ class LocalCloud:
         streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")["logStreams"]
         if not streams:
             return []
-        (stream,) = [item["logStreamName"] for item in streams]
+        # a transform's data log is a stream of its own
+        (stream,) = [name for item in streams if not (name := item["logStreamName"]).endswith("/data-log")]
         return [
             event["message"]
             for event in logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True)["events"]

@@ -18,7 +18,7 @@ def model_fn(model_dir):
         return json.load(file)["factor"]
 def input_fn(body, content_type):
     assert content_type == "text/csv", content_type
-    return [float(line) for line in body.decode().split()]
+    return [float(line) for line in body.split()]
 def predict_fn(numbers, factor):
     if any(number < 0 for number in numbers):
         raise ValueError("negative number: " + str(numbers))
@@ -198,7 +198,9 @@ def test_script_that_does_not_load(cloud: LocalCloud) -> None:
 def test_refusals(cloud: LocalCloud, model: str) -> None:
     """An unknown model, missing input and an unsupported split are refused at creation."""
     cloud.put("refused/in/a.csv", "1\n")
-    with pytest.raises(ClientError, match='Could not find model "nobody"'):
+    with pytest.raises(
+        ClientError, match='Could not find model "arn:aws:sagemaker:us-east-1:123456789012:model/nobody"'
+    ):
         transform(cloud, "refused", "nobody")
     with pytest.raises(ClientError, match="does not run SplitType RecordIO"):
         transform(cloud, "refused", model, TransformInput={"SplitType": "RecordIO"})

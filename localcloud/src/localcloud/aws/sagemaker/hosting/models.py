@@ -2,38 +2,105 @@
 
 from typing import Any
 
-from moto.core.responses import ActionResult
+from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.exceptions import ValidationError
 
 from localcloud.aws.sagemaker.front import Front
+from localcloud.aws.sagemaker.hosting.checks import check_model
+from localcloud.aws.sagemaker.hosting.container import model_data
+from localcloud.aws.sagemaker.hosting.listing import listed
 
 
 class Models(Front):
     """The operations of models that differ from moto's."""
 
     def create_model(self) -> ActionResult:
-        """Refuse a name that is taken (moto overwrites)."""
-        existing = self.sagemaker_backend._models.get(self._get_param("ModelName"))  # noqa: SLF001 - moto offers no other
-        if existing is not None:
-            message = f'Cannot create already existing model "{existing.arn}".'
-            raise ValidationError(message)
-        return super().create_model()
+        """Store a model under a free name (moto overwrites), with all that was asked for."""
+        request = self.request_body()
+        check_model(request, self.running.connections.objects())
+        with self.running.creating:
+            existing = self._models.get(request["ModelName"])
+            if existing is not None:
+                message = f'Cannot create already existing model "{existing.arn}".'
+                raise ValidationError(message)
+            answer = super().create_model()
+            model = self._models[request["ModelName"]]
+            model.primary_container = request.get("PrimaryContainer")
+            model.containers = request.get("Containers") or []
+            model.enable_network_isolation = request.get("EnableNetworkIsolation", False)
+            model.inference_execution_config = request.get("InferenceExecutionConfig")
+        return answer
+
+    def describe_model(self) -> ActionResult:
+        """Describe a model as AWS does: every container with its mode, its data and its environment."""
+        model = self._known_model(self._get_param("ModelName"))
+        described = {
+            "ModelName": model.model_name,
+            "ModelArn": model.arn,
+            "ExecutionRoleArn": model.execution_role_arn,
+            "CreationTime": model.creation_time,
+            "EnableNetworkIsolation": model.enable_network_isolation,
+            "VpcConfig": model.vpc_config or None,
+            "InferenceExecutionConfig": getattr(model, "inference_execution_config", None),
+            "PrimaryContainer": _described(model.primary_container) if model.primary_container else None,
+            "Containers": [_described(container) for container in model.containers] or None,
+        }
+        return ActionResult({field: value for field, value in described.items() if value is not None})
+
+    def delete_model(self) -> EmptyResult:
+        """Delete a model; what it serves goes on."""
+        self._known_model(self._get_param("ModelName"))
+        super().delete_model()
+        return EmptyResult()
+
+    def list_models(self) -> ActionResult:
+        """List models (moto knows neither filter, nor order, nor pages)."""
+        found, token = listed(self._models.values(), self.request_body(), lambda model: str(model.model_name))
+        models = [
+            {"ModelName": model.model_name, "ModelArn": model.arn, "CreationTime": model.creation_time}
+            for model in found
+        ]
+        return ActionResult({"Models": models, "NextToken": token})
 
     def model_containers(self, name: str) -> tuple[list[dict[str, Any]], str]:
         """Return a model's containers and its role; refuse an unknown model in AWS's words.
 
         A container that names a model package gets the package's image and artifact.
         """
-        model = self.sagemaker_backend._models.get(name)  # noqa: SLF001 - moto offers no other way
-        if model is None:
-            message = f'Could not find model "{name}".'
-            raise ValidationError(message)
+        model = self._known_model(name)
         stored = [model.primary_container] if model.primary_container else model.containers
         return [self._resolved(container) for container in stored], model.execution_role_arn
+
+    @property
+    def _models(self) -> dict[str, Any]:
+        models: dict[str, Any] = self.sagemaker_backend._models  # noqa: SLF001 - moto offers no other way
+        return models
+
+    def _known_model(self, name: str) -> Any:
+        if name not in self._models:
+            message = f'Could not find model "{self._arn("model", name)}".'
+            raise ValidationError(message)
+        return self._models[name]
+
+    def _arn(self, kind: str, name: str) -> str:
+        return f"arn:{self.partition}:sagemaker:{self.region}:{self.current_account}:{kind}/{name}"
 
     def _resolved(self, container: dict[str, Any]) -> dict[str, Any]:
         package = container.get("ModelPackageName")
         if not package:
             return container
         found = self.sagemaker_backend.describe_model_package(package)
-        return {**found.inference_specification["Containers"][0], **container}
+        specified = found.inference_specification["Containers"][0]
+        variables = {**(specified.get("Environment") or {}), **(container.get("Environment") or {})}
+        return {**specified, **container, "Environment": variables}
+
+
+def _described(container: dict[str, Any]) -> dict[str, Any]:
+    """Return a container with what AWS adds to it."""
+    source = model_data(container)
+    return {
+        "Mode": "SingleModel",
+        "Environment": {},
+        **({"ModelDataSource": {"S3DataSource": source}} if source else {}),
+        **container,
+    }

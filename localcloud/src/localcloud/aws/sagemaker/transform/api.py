@@ -28,11 +28,12 @@ class TransformJobs(Models):
         """Store and start a batch transform job."""
         request = self.request_body()
         containers, role = self.model_containers(request["ModelName"])
-        check_image(containers[0].get("Image", ""))
+        for container in containers:
+            check_image(container.get("Image", ""))
         check_transform(request, self.running.connections.objects(), role, self.region)
 
         def run(record: Record) -> Work:
-            return TransformRun(self.surroundings(), record, request, containers[0])
+            return TransformRun(self.surroundings(), record, request, containers)
 
         return self.create_job(TRANSFORM, super().create_transform_job, run)
 

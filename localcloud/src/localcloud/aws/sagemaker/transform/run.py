@@ -1,137 +1,232 @@
-"""One batch transform job: the model served in a process, every input object sent to it, one .out object each.
+"""One batch transform job: the model served in processes, every input object sent to it, one .out object each.
 
-Purpose: how SageMaker splits, batches, limits and reassembles, and how it fails.
+Purpose: how SageMaker splits, batches, limits, joins and reassembles, and how it fails: an object whose processing
+fails leaves no output and fails the job, the other objects are processed all the same.
 
-What it does not do: RecordIO and TFRecord splitting, input and output filters, joins, data capture, parallel
-requests. `MaxConcurrentTransforms` is accepted; requests are sent one after another.
+How it works: every instance serves the whole model; objects go to the instances in turn, at most
+`MaxConcurrentTransforms` requests at a time to each.
+
+What it does not do: RecordIO and TFRecord splitting, data capture, the container's own /execution-parameters.
 """
 
 import gzip
 import random
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from typing import Any
 
 from localcloud.aws.objects import StoredObject, split_uri
-from localcloud.aws.sagemaker.hosting.container import ModelContainer
+from localcloud.aws.sagemaker.hosting.container import Answer, InvocationTimeoutError
+from localcloud.aws.sagemaker.hosting.instance import ModelInstance, in_own_tree
 from localcloud.aws.sagemaker.jobs.execution import Request, Surroundings, conclude, stream_suffix
 from localcloud.aws.sagemaker.jobs.failures import REASON_LIMIT, JobFailedError, JobStoppedError, keep_end
 from localcloud.aws.sagemaker.jobs.joblog import JobLog
 from localcloud.aws.sagemaker.jobs.records import Record, utc_now
+from localcloud.aws.sagemaker.transform.records import DEFAULT_PAYLOAD_MB, Batch, RecordError, Records
 from localcloud.engine.engine import Job, Outcome
 from localcloud.engine.store import JobStatus
 
 LOG_GROUP = "/aws/sagemaker/TransformJobs"
-DEFAULT_PAYLOAD_MB = 6
 DEFAULT_TIMEOUT_SECONDS = 600
-_SUCCESS = 200
+DEFAULT_RETRIES = 3
+_SERVER_ERROR = 500
+_STRATEGIES = {"MultiRecord": "MULTI_RECORD", "SingleRecord": "SINGLE_RECORD"}
 
 
 class TransformRun:
     """The work of one transform job."""
 
-    def __init__(self, surroundings: Surroundings, record: Record, request: Request, container: dict[str, Any]) -> None:
+    def __init__(
+        self, surroundings: Surroundings, record: Record, request: Request, containers: Sequence[dict[str, Any]]
+    ) -> None:
         """Take moto's fresh record and make it one of a job that has just begun."""
         self._surroundings = surroundings
         self._record = record
         self._request = request
-        self._container = container
+        self._containers = containers
         self._name: str = request["TransformJobName"]
         self._input = request["TransformInput"]
         self._output = request["TransformOutput"]
+        self._records = Records(request)
         self._objects = surroundings.connections.objects()
         record.set(transform_start_time=None, transform_end_time=None, labeling_job_arn=None, auto_ml_job_arn=None)
 
     def __call__(self, job: Job) -> Outcome:
         """Run it and report its end."""
-        stream = f"{self._name}/i-{random.getrandbits(68):017x}-{stream_suffix()}"
-        log = JobLog(self._surroundings.connections, self._surroundings.region, LOG_GROUP, stream)
-        try:
-            outcome = conclude(job, lambda: self._flow(job, log))
-        finally:
-            log.close()
+        with ExitStack() as logs:
+            outcome = conclude(job, lambda: self._flow(job, logs))
         self._record.finish(outcome.status, failure_reason=outcome.reason, transform_end_time=utc_now())
         return outcome
 
-    def _flow(self, job: Job, log: JobLog) -> JobStatus:
+    def _flow(self, job: Job, logs: ExitStack) -> JobStatus:
         self._record.set(transform_start_time=utc_now())
+        count = self._request["TransformResources"]["InstanceCount"]
+        streams = [f"{self._name}/i-{random.getrandbits(68):017x}-{stream_suffix()}" for _ in range(count)]
+        with ExitStack() as running:
+            instances = []
+            for number, stream in enumerate(streams, start=1):
+                housed = job if count == 1 else in_own_tree(job, f"instance-{number}")
+                log = self._container_logs(stream, logs)
+                instances.append(
+                    running.enter_context(
+                        ModelInstance(self._surroundings, housed, self._containers, self._variables(), log)
+                    )
+                )
+            self._transform_all(job, list(zip(instances, [self._data_log(s, logs) for s in streams], strict=True)))
+        return JobStatus.COMPLETED
+
+    def _container_logs(self, stream: str, logs: ExitStack) -> Callable[[str], JobLog]:
+        def log(container: str) -> JobLog:
+            name = stream if len(self._containers) == 1 else f"{stream}/{container}"
+            return self._open_log(name, logs)
+
+        return log
+
+    def _data_log(self, stream: str, logs: ExitStack) -> Callable[[str], None]:
+        log = self._open_log(f"{stream}/data-log", logs)
+
+        def say(line: str) -> None:
+            log(f"{datetime.now(UTC).isoformat(timespec='milliseconds')[:-6]}:[sagemaker logs]: {line}")
+
+        return say
+
+    def _open_log(self, stream: str, logs: ExitStack) -> JobLog:
+        log = JobLog(self._surroundings.connections, self._surroundings.region, LOG_GROUP, stream)
+        logs.callback(log.close)
+        return log
+
+    def _variables(self) -> dict[str, str]:
+        """Return what AWS adds to the model's own variables in a batch transform."""
+        return {
+            "SAGEMAKER_BATCH": "true",
+            "SAGEMAKER_MAX_PAYLOAD_IN_MB": str(self._payload_mb),
+            "SAGEMAKER_BATCH_STRATEGY": self._strategy,
+            "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": str(self._concurrent),
+            **(self._request.get("Environment") or {}),
+        }
+
+    def _transform_all(self, job: Job, instances: Sequence[tuple[ModelInstance, Callable[[str], None]]]) -> None:
         source = self._input["DataSource"]["S3DataSource"]
         if source["S3DataType"] == "ManifestFile":
             inputs = self._objects.manifest(source["S3Uri"])
         else:
             inputs = self._objects.under(source["S3Uri"])
-        extra = self._request.get("Environment") or {}
-        with ModelContainer(self._surroundings, job, self._container, extra, log) as container:
-            for item in inputs:
-                self._transform(job, container, item)
-        return JobStatus.COMPLETED
+        with ExitStack() as pools:
+            objects = pools.enter_context(ThreadPoolExecutor(self._concurrent * len(instances)))
+            senders = [pools.enter_context(ThreadPoolExecutor(self._concurrent)) for _ in instances]
+            for _, say in instances:
+                say(
+                    f"MaxConcurrentTransforms={self._concurrent}, MaxPayloadInMB={self._payload_mb}, "
+                    f"BatchStrategy={self._strategy}"
+                )
+            running = []
+            for number, item in enumerate(inputs):
+                place = number % len(instances)
+                transform = _ObjectTransform(job, item, *instances[place], senders[place], self._request, self._records)
+                running.append(objects.submit(self._transform, transform))
+            failures = [error for future in running if (error := future.exception()) is not None]
+        if failures:
+            raise failures[0]
 
-    def _transform(self, job: Job, container: ModelContainer, item: StoredObject) -> None:
+    def _transform(self, transform: "_ObjectTransform") -> None:
         """Transform one object; its output appears whole or not at all."""
-        client = self._request.get("ModelClientConfig") or {}
-        timeout = client.get("InvocationsTimeoutInSeconds", DEFAULT_TIMEOUT_SECONDS)
-        attempts = 1 + client.get("InvocationsMaxRetries", 0)
-        headers = {"Accept": self._output.get("Accept"), "Content-Type": self._input.get("ContentType")}
-        given = {name: value for name, value in headers.items() if value}
-        answers = []
-        for payload in self._payloads(item):
-            for attempt in range(attempts):
-                if job.stop.requested:
-                    raise JobStoppedError
-                answer = container.invoke(payload, given, timeout)
-                if answer.status == _SUCCESS:
-                    answers.append(answer.body)
-                    break
-                if attempt + 1 == attempts:
-                    raise _refused(item, answer.status, answer.body)
+        data = self._objects.read(transform.item)
+        assembled = transform(data)
         bucket, prefix = split_uri(self._output["S3OutputPath"].rstrip("/"))
-        self._objects.write(f"s3://{bucket}/{prefix}/{item.relative}.out", self._assemble(answers))
-
-    def _payloads(self, item: StoredObject) -> Iterator[bytes]:
-        """Split one object into request bodies."""
-        data = self._objects.read(item)
-        if self._input.get("CompressionType") == "Gzip":
-            data = gzip.decompress(data)
-        if self._input.get("SplitType", "None") != "Line":
-            yield self._within_limit(item, data, "the object")
-            return
-        records = data.splitlines(keepends=True)
-        if self._request.get("BatchStrategy", "MultiRecord") == "SingleRecord":
-            for record in records:
-                yield self._within_limit(item, record, "a record")
-            return
-        batch: list[bytes] = []
-        size = 0
-        for record in records:
-            self._within_limit(item, record, "a record")
-            if self._limit and batch and size + len(record) > self._limit:
-                yield b"".join(batch)
-                batch, size = [], 0
-            batch.append(record)
-            size += len(record)
-        if batch:
-            yield b"".join(batch)
+        folder = f"{prefix}/" if prefix else ""
+        self._objects.write(f"s3://{bucket}/{folder}{transform.item.relative}.out", assembled)
 
     @property
-    def _limit(self) -> int:
-        """The largest body in bytes; 0 is no limit."""
-        megabytes = self._request.get("MaxPayloadInMB")
-        return int(DEFAULT_PAYLOAD_MB if megabytes is None else megabytes) << 20
+    def _concurrent(self) -> int:
+        return int(self._request.get("MaxConcurrentTransforms") or 1)
 
-    def _within_limit(self, item: StoredObject, payload: bytes, what: str) -> bytes:
-        if self._limit and len(payload) > self._limit:
-            message = (
-                f"ClientError: {item.uri}: {what} has {len(payload)} bytes, more than MaxPayloadInMB allows "
-                f"({self._limit >> 20} MB). Split the input by Line or raise MaxPayloadInMB."
-            )
-            raise JobFailedError(message)
-        return payload
+    @property
+    def _payload_mb(self) -> int:
+        given = self._request.get("MaxPayloadInMB")
+        return int(DEFAULT_PAYLOAD_MB if given is None else given)
 
-    def _assemble(self, answers: list[bytes]) -> bytes:
-        if self._output.get("AssembleWith", "None") != "Line":
-            return b"".join(answers)
-        return b"".join(answer if answer.endswith(b"\n") else answer + b"\n" for answer in answers)
+    @property
+    def _strategy(self) -> str:
+        return _STRATEGIES[self._request.get("BatchStrategy", "MultiRecord")]
 
 
-def _refused(item: StoredObject, status: int, body: bytes) -> JobFailedError:
-    head = f"AlgorithmError: See job logs for more information. {item.uri}: the model answered {status}: "
-    return JobFailedError(head + keep_end(body.decode(errors="replace").strip(), REASON_LIMIT - len(head)))
+class _ObjectTransform:
+    """The way of one input object through one instance: its bytes in, the output's bytes out."""
+
+    def __init__(
+        self,
+        job: Job,
+        item: StoredObject,
+        instance: ModelInstance,
+        say: Callable[[str], None],
+        sender: ThreadPoolExecutor,
+        request: Request,
+        records: Records,
+    ) -> None:
+        self.item = item
+        self._job = job
+        self._instance = instance
+        self._say = say
+        self._sender = sender
+        self._records = records
+        self._compressed = request["TransformInput"].get("CompressionType") == "Gzip"
+        client = request.get("ModelClientConfig") or {}
+        self._timeout = client.get("InvocationsTimeoutInSeconds", DEFAULT_TIMEOUT_SECONDS)
+        self._attempts = 1 + client.get("InvocationsMaxRetries", DEFAULT_RETRIES)
+        headers = {
+            "Accept": request["TransformOutput"].get("Accept"),
+            "Content-Type": request["TransformInput"].get("ContentType"),
+        }
+        self._headers = {name: value for name, value in headers.items() if value}
+
+    def __call__(self, data: bytes) -> bytes:
+        """Return the output; the requests go out side by side, as many as the sender takes."""
+        pending: list[tuple[Batch, Future[bytes]]] = []
+        try:
+            if self._compressed:
+                data = gzip.decompress(data)
+            batches = self._records.batches(data)
+            pending.extend((batch, self._sender.submit(self._send, batch.payload)) for batch in batches)
+            return self._records.assembled([(batch, future.result()) for batch, future in pending])
+        except (RecordError, OSError, EOFError, zlib.error) as error:
+            self._say(f"{self._shown}: ClientError: {error}")
+            message = f"ClientError: {self.item.uri}: {error}"
+            raise JobFailedError(message) from error
+        finally:
+            for _, future in pending:
+                future.cancel()
+
+    def _send(self, payload: bytes) -> bytes:
+        """Return the answer to one request, asking again when the server fails."""
+        for attempt in range(self._attempts):
+            last = attempt + 1 == self._attempts
+            if self._job.stop.requested:
+                raise JobStoppedError
+            try:
+                _, answer = self._instance.invoke(payload, self._headers, self._timeout)
+            except InvocationTimeoutError:
+                if last:
+                    raise
+                continue
+            if answer.ok:
+                return answer.body
+            if last or answer.status < _SERVER_ERROR:
+                break
+        raise self._refused(answer)
+
+    def _refused(self, answer: Answer) -> JobFailedError:
+        text = answer.body.decode(errors="replace").strip()
+        self._say(f"{self._shown}: Bad HTTP status received from algorithm: {answer.status}")
+        for line in ("", "Message:", *text.splitlines()):
+            self._say(f"{self._shown}: {line}")
+        kind = "AlgorithmError" if answer.status >= _SERVER_ERROR else "ClientError"
+        head = f"{kind}: See job logs for more information. {self.item.uri}: the model answered {answer.status}: "
+        return JobFailedError(head + keep_end(text, REASON_LIMIT - len(head)))
+
+    @property
+    def _shown(self) -> str:
+        """The object as AWS's data log names it."""
+        return f"{self.item.bucket}/{self.item.key}"
