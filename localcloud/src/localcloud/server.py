@@ -54,10 +54,11 @@ def serve(settings: Settings) -> None:
         port = listener.getsockname()[1]
         # a client on this machine cannot connect to "all addresses"
         endpoint = f"http://{'127.0.0.1' if settings.host == '0.0.0.0' else settings.host}:{port}"  # noqa: S104 - compared only
+        environments = Path(os.environ.get(ENVIRONMENTS_VARIABLE) or root / "environments").absolute()
         engine = Engine(
             root,
-            environments=Environments(Path(os.environ.get(ENVIRONMENTS_VARIABLE) or root / "environments").absolute()),
-            isolation=choose_isolation(settings.isolation, root / "jobs"),
+            environments=Environments(environments),
+            isolation=choose_isolation(settings.isolation, root, environments),
             slots=settings.slots,
             grace=settings.grace,
         )

@@ -21,7 +21,7 @@ def test_archive_round_trip(tmp_path: Path) -> None:
     """What is packed comes out again, below the new folder."""
     (tmp_path / "in" / "deep").mkdir(parents=True)
     (tmp_path / "in" / "deep" / "a.txt").write_text("a")
-    pack(tmp_path / "in", tmp_path / "archive.tar.gz")
+    pack([tmp_path / "in"], tmp_path / "archive.tar.gz")
     unpack(tmp_path / "archive.tar.gz", tmp_path / "out")
     assert (tmp_path / "out" / "deep" / "a.txt").read_text() == "a"
 

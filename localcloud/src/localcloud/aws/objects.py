@@ -6,7 +6,7 @@ written whole: the last step of an upload is the one put.
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -83,32 +83,34 @@ class ObjectStore:
         except ClientError as error:
             raise _failed("upload", uri, error) from error
 
-    def fetch(self, kind: str, uri: str, folder: Path) -> None:
-        """Fetch a data source into `folder`; `kind` is the API's S3DataType, S3Prefix or ManifestFile."""
-        if kind == "ManifestFile":
-            self.fetch_manifest(uri, folder)
-        else:
-            self.fetch_prefix(uri, folder)
+    def fetch(self, kind: str, uri: str, folder: Path, part: tuple[int, int] = (0, 1)) -> None:
+        """Fetch a data source into `folder`.
 
-    def fetch_prefix(self, uri: str, folder: Path) -> None:
-        """Fetch everything under a prefix into `folder`."""
-        try:
-            found = self.under(uri)
-            for item in found:
-                self._fetch(item, folder)
-        except ClientError as error:
-            raise _failed("download", uri, error) from error
-        if not found:
-            message = f"ClientError: Data download failed: no S3 objects found under {uri}"
-            raise JobFailedError(message)
+        Args:
+            kind: The API's S3DataType: S3Prefix (everything under the address), or ManifestFile (what it lists; every
+                object keeps its path relative to the manifest's prefix).
+            uri: The address of the prefix or of the manifest.
+            folder: Where to.
+            part: (n, m) fetches every m-th object from the n-th on (from 0): the share of one of m hosts.
 
-    def fetch_manifest(self, uri: str, folder: Path) -> None:
-        """Fetch what a manifest lists; every object keeps its path relative to the manifest's prefix."""
-        for item in self.manifest(uri):
+        Raises:
+            JobFailedError: Something is missing or cannot be read.
+        """
+        found = self.manifest(uri) if kind == "ManifestFile" else self._under(uri)
+        number, count = part
+        for item in found[number::count]:
             try:
                 self._fetch(item, folder)
             except ClientError as error:
                 raise _failed("download", item.uri, error) from error
+
+    def fetch_if_any(self, uri: str, folder: Path) -> None:
+        """Fetch everything under a prefix, which may be nothing."""
+        try:
+            for item in self.under(uri):
+                self._fetch(item, folder)
+        except ClientError as error:
+            raise _failed("download", uri, error) from error
 
     def manifest(self, uri: str) -> list[StoredObject]:
         """Return the objects that a manifest lists: `[{"prefix": "s3://bucket/base/"}, "relative/key", …]`."""
@@ -153,12 +155,22 @@ class ObjectStore:
             if path.is_file():
                 self.store_file(path, f"{uri.rstrip('/')}/{path.relative_to(folder).as_posix()}")
 
-    def store_archive(self, folder: Path, uri: str) -> None:
-        """Write the contents of `folder` as one .tar.gz."""
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+    def store_archive(self, folders: Sequence[Path], uri: str) -> None:
+        """Write the contents of all folders as one .tar.gz; of two files with one path the last folder's is kept."""
+        with tempfile.TemporaryDirectory(dir=folders[0].parent) as scratch:
             archive = Path(scratch) / "archive.tar.gz"
-            pack(folder, archive)
+            pack(folders, archive)
             self.store_file(archive, uri)
+
+    def _under(self, uri: str) -> list[StoredObject]:
+        try:
+            found = self.under(uri)
+        except ClientError as error:
+            raise _failed("download", uri, error) from error
+        if not found:
+            message = f"ClientError: Data download failed: no S3 objects found under {uri}"
+            raise JobFailedError(message)
+        return found
 
     def _iterate(self, uri: str) -> Iterator[StoredObject]:
         bucket, prefix = split_uri(uri)

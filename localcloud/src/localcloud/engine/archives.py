@@ -5,6 +5,7 @@ that point outside are refused with an error. It does not limit the size of what
 """
 
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -12,12 +13,13 @@ class ArchiveError(Exception):
     """The file is not a readable tar archive, or a member of it is not safe to extract."""
 
 
-def pack(folder: Path, archive: Path) -> None:
-    """Write the contents of `folder` (not the folder itself) to `archive` as .tar.gz."""
+def pack(folders: Sequence[Path], archive: Path) -> None:
+    """Write the contents of all folders to `archive` as .tar.gz; of two files with one path the last one is kept."""
+    members = {path.relative_to(folder).as_posix(): path for folder in folders for path in folder.rglob("*")}
     # compresslevel 6: the default 9 costs several times the CPU time for a few per cent
     with tarfile.open(archive, "w:gz", compresslevel=6) as tar:
-        for member in sorted(folder.iterdir()):
-            tar.add(member, arcname=member.name)
+        for name, path in sorted(members.items()):
+            tar.add(path, arcname=name, recursive=False)
 
 
 def unpack(archive: Path, folder: Path) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from localcloud.engine.cluster import ClusterEnding, wait_for_cluster
 from localcloud.engine.environments import Environments
 from localcloud.engine.isolation import Isolation
 from localcloud.engine.orphans import MARK, instance_mark, kill_marked, start_watchdog
@@ -43,6 +44,24 @@ class Program:
 
 
 @dataclass(frozen=True)
+class Host:
+    """A host of a job's cluster: its name and what it has.
+
+    Args:
+        name: As the job's programs see it, as in `algo-1`.
+        memory: Bytes of address space of each process; None is no limit.
+        processors: How many processors' time a program may use up; None is no limit.
+    """
+
+    name: str
+    memory: int | None = None
+    processors: int | None = None
+
+
+ONE_HOST = (Host("algo-1"),)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a job ended, in the engine's words."""
 
@@ -51,32 +70,56 @@ class Outcome:
 
 
 class Job:
-    """A running job, as its cloud's work function sees it."""
+    """A running job, as its cloud's work function sees it: a cluster of hosts, each with a tree of its own."""
 
-    def __init__(self, engine: "Engine", identity: int, kind: str, name: str) -> None:
-        """Create it without a tree; the engine makes that when the slot is there."""
+    def __init__(self, engine: "Engine", identity: int, kind: str, name: str, hosts: Sequence[Host]) -> None:
+        """Create it without trees; the engine makes them when the slot is there."""
         self.kind = kind
         self.name = name
+        self.hosts = tuple(hosts)
         self.stop = StopRequest()
-        self.tree: JobTree
+        self.trees: tuple[JobTree, ...] = ()
         self.identity = identity
         self._engine = engine
 
+    @property
+    def tree(self) -> JobTree:
+        """The tree of the first host."""
+        return self.trees[0]
+
+    @property
+    def names_hosts(self) -> bool:
+        """Whether the hosts' names resolve inside the job."""
+        return self._engine.isolation.names_hosts
+
     def run(self, program: Program, on_line: LineSink, *, limit: float | None) -> Ending:
-        """Run a program to its end, a stop request or `limit` seconds."""
-        return self.start(program, on_line).wait(self.stop, limit=limit, grace=self._engine.grace)
+        """Run a program on the first host to its end, a stop request or `limit` seconds."""
+        return self.start(program, on_line, limit=limit).wait(self.stop, limit=limit, grace=self._engine.grace)
 
-    def start(self, program: Program, on_line: LineSink, *, pass_fds: Sequence[int] = ()) -> JobProcess:
-        """Start a program and return at once."""
-        return self._engine.start_process(self, program, on_line, pass_fds)
+    def run_cluster(
+        self, programs: Sequence[Program], sinks: Sequence[LineSink], *, limit: float | None
+    ) -> ClusterEnding:
+        """Run one program on each host until all have ended, one has failed, a stop request or `limit` seconds."""
+        processes: list[JobProcess] = []
+        for host, (program, on_line) in enumerate(zip(programs, sinks, strict=True)):
+            processes.append(self.start(program, on_line, host=host, limit=limit))
+        return wait_for_cluster(processes, self.stop, limit=limit, grace=self._engine.grace)
 
-    def job_path(self, path: str) -> str:
-        """Return what the job has to call `path` (a path below /opt/ml)."""
-        return self._engine.isolation.job_path(self.tree, path)
+    def start(
+        self,
+        program: Program,
+        on_line: LineSink,
+        *,
+        host: int = 0,
+        limit: float | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> JobProcess:
+        """Start a program on a host and return at once; `limit` (seconds) only bounds the processor time."""
+        return self._engine.start_process(self, host, program, on_line, limit=limit, pass_fds=pass_fds)
 
-    def shown(self, argv: Sequence[str]) -> list[str]:
-        """Return `argv` with the tree's real path shown as /opt/ml again."""
-        return [argument.replace(str(self.tree.ml), JOB_BASE) for argument in argv]
+    def renew(self) -> None:
+        """Replace the trees by empty ones: the job begins again on new hosts."""
+        self._engine.make_trees(self)
 
 
 Work = Callable[[Job], Outcome]
@@ -104,9 +147,9 @@ class Engine:
         self._jobs: dict[int, Job] = {}
         self._lock = threading.Lock()
 
-    def prepare(self, kind: str, name: str) -> Job:
+    def prepare(self, kind: str, name: str, hosts: Sequence[Host] = ONE_HOST) -> Job:
         """Record a job; `submit` runs it."""
-        job = Job(self, self._store.add(kind, name), kind, name)
+        job = Job(self, self._store.add(kind, name), kind, name, hosts)
         with self._lock:
             self._jobs[job.identity] = job
         return job
@@ -135,9 +178,18 @@ class Engine:
             self._watchdog.stdin.close()
         self._watchdog.wait()
 
-    def start_process(self, job: Job, program: Program, on_line: LineSink, pass_fds: Sequence[int]) -> JobProcess:
+    def start_process(
+        self,
+        job: Job,
+        host: int,
+        program: Program,
+        on_line: LineSink,
+        *,
+        limit: float | None,
+        pass_fds: Sequence[int],
+    ) -> JobProcess:
         """Start a job's program inside its isolation."""
-        tree = job.tree
+        tree, machine = job.trees[host], job.hosts[host]
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
         environment |= {
             "PATH": f"{program.path}:{SYSTEM_PATH}" if program.path else SYSTEM_PATH,
@@ -149,7 +201,9 @@ class Engine:
             **self.isolation.environment(tree, program.environment),
             MARK: self._mark,
         }
-        launch = [sys.executable, "-I", "-S", _LAUNCH, str(os.getpid()), *program.argv]
+        seconds = int((limit + self.grace) * machine.processors) + 1 if limit and machine.processors else 0
+        bounds = [machine.name if self.isolation.names_hosts else "", str(machine.memory or 0), str(seconds)]
+        launch = [sys.executable, "-I", "-S", _LAUNCH, str(os.getpid()), *bounds, *program.argv]
         process = JobProcess(
             self.isolation.command(tree, launch, program.directory),
             directory=tree.host_path(program.directory),
@@ -160,12 +214,24 @@ class Engine:
         self._store.set_pid(job.identity, process.pid)
         return process
 
+    def make_trees(self, job: Job) -> None:
+        """Give each host of a job an empty tree, and remove those that it has."""
+        for tree in job.trees:
+            tree.remove()
+        base = self._trees / f"{job.identity}-{job.name}"
+        job.trees = tuple(JobTree(base / host.name) for host in job.hosts)
+        # each host listens at an address of its own, so that all of them can use the same port
+        network = f"127.{1 + job.identity // 256 % 254}.{job.identity % 256}"
+        lines = [f"{network}.{number} {host.name}" for number, host in enumerate(job.hosts, 1)]
+        for tree in job.trees:
+            (tree.path / "hosts").write_text("\n".join(["127.0.0.1 localhost", *lines, ""]), encoding="utf-8")
+
     def _live(self, job: Job, work: Work) -> None:
         holds_slot = self._slots.acquire(job.stop)
         try:
             if holds_slot:
                 self._store.start(job.identity)
-            job.tree = JobTree(self._trees / f"{job.identity}-{job.name}")
+            self.make_trees(job)
             outcome = work(job)
         except Exception as error:  # noqa: BLE001 - whatever breaks in a cloud's front must still end the job
             outcome = Outcome(JobStatus.FAILED, f"{type(error).__name__}: {error}")
@@ -175,4 +241,4 @@ class Engine:
         self._store.finish(job.identity, outcome.status, outcome.reason)
         with self._lock:
             self._jobs.pop(job.identity, None)
-        job.tree.remove()
+        shutil.rmtree(self._trees / f"{job.identity}-{job.name}", ignore_errors=True)

@@ -1,13 +1,16 @@
-"""How a job comes to see its tree as /opt/ml.
+"""How a job comes to see its tree as /opt/ml, and nothing of the others.
 
-NamespaceIsolation: a user and mount namespace of its own, in which an overlay lends /opt the folder `ml` and the
-tree is bound there. Needs user namespaces and overlay mounts without privileges (Linux >= 5.11, not forbidden by
-seccomp); works with and without root, without Docker.
+NamespaceIsolation: user, mount and UTS namespaces of its own, in which an overlay lends /opt the folder `ml` and the
+tree is bound there. The cloud's own folder (other jobs' trees, records, logs) is covered by an empty one; the job's own
+tree and the environments stay where they are. /etc/hosts names the hosts of the job's cluster, the host name is its
+own. Needs user namespaces and overlay mounts without privileges (Linux >= 5.11, not forbidden by seccomp); works with
+and without root, without Docker.
 
 PathIsolation: the documented fallback. `/opt/ml` is replaced by the tree's real path in arguments and environment
-values. A program that spells `/opt/ml` in its own source does not find it there; everything else behaves the same.
+values. A program that spells `/opt/ml` in its own source does not find it there; the names of its cluster's hosts do
+not resolve; a program that guesses the path of another job's tree can read it. Everything else behaves the same.
 
-Neither hides the rest of the machine from the job: this is a private tree, not a sandbox.
+Neither is a security boundary against hostile code: the rest of the machine is the user's own, with the user's rights.
 """
 
 import re
@@ -25,8 +28,20 @@ MODES = ("auto", "namespace", "paths")
 
 # `exec` throughout, so that the process which was started is the process that runs the program: one pid, one signal
 _MOUNT_AND_EXEC = """
-mount -t overlay overlay -o "lowerdir=$1:/opt" /opt && mount --rbind "$2" /opt/ml && cd "$3" || exit 125
-shift 3
+tree=$1 hidden=$2 environments=$3 directory=$4
+shift 4
+set -e
+trap 'exit 125' EXIT
+mount -t overlay overlay -o "lowerdir=$tree/mountpoint:/opt" /opt
+mount --rbind "$tree/ml" /opt/ml
+if [ -e "$tree/hosts" ]; then mount --bind "$tree/hosts" /etc/hosts; fi
+mount --rbind "$tree" /opt/tree
+if [ -n "$environments" ]; then mount --rbind "$environments" /opt/environments; fi
+mount -t tmpfs -o size=64k,mode=755 tmpfs "$hidden"
+mkdir -p "$tree"
+mount --rbind /opt/tree "$tree"
+if [ -n "$environments" ]; then mkdir -p "$environments"; mount --rbind /opt/environments "$environments"; fi
+cd "$directory"
 exec "$@"
 """
 _JOB_BASE_PATTERN = re.compile(re.escape(JOB_BASE) + r"(?=$|[^\w.-])")
@@ -36,6 +51,8 @@ class Isolation(Protocol):
     """One way to give a job its /opt/ml."""
 
     name: str
+    # whether a job has a host name and an /etc/hosts of its own
+    names_hosts: bool
 
     def command(self, tree: JobTree, argv: Sequence[str], directory: str) -> list[str]:
         """Return the host's command that runs `argv` in `directory` (below /opt/ml) so that it sees `tree`."""
@@ -43,33 +60,38 @@ class Isolation(Protocol):
     def environment(self, tree: JobTree, environment: Mapping[str, str]) -> dict[str, str]:
         """Return the variables as the job has to get them."""
 
-    def job_path(self, tree: JobTree, path: str) -> str:
-        """Return what the job has to call `path` (a path below /opt/ml)."""
-
 
 class NamespaceIsolation:
-    """A private mount of the tree at the literal /opt/ml."""
+    """A private mount of the tree at the literal /opt/ml.
+
+    Args:
+        hidden: The cloud's folder, below which a job sees its own tree only.
+        environments: The folder of the jobs' environments, which stay visible if they lie below `hidden`.
+    """
 
     name = "namespace"
+    names_hosts = True
+
+    def __init__(self, hidden: Path, environments: Path) -> None:
+        """Hide one folder."""
+        self._hidden = str(hidden)
+        self._environments = str(environments) if environments.is_relative_to(hidden) else ""
 
     def command(self, tree: JobTree, argv: Sequence[str], directory: str) -> list[str]:
-        """Wrap `argv` into a new user and mount namespace."""
-        lower = str(tree.path / "mountpoint")
-        return ["unshare", "-Urm", "sh", "-c", _MOUNT_AND_EXEC, "sh", lower, str(tree.ml), directory, *argv]
+        """Wrap `argv` into new user, mount and UTS namespaces."""
+        places = [str(tree.path), self._hidden, self._environments, directory]
+        return ["unshare", "-Urmu", "sh", "-c", _MOUNT_AND_EXEC, "sh", *places, *argv]
 
     def environment(self, tree: JobTree, environment: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - protocol
         """Return the variables unchanged: /opt/ml is real here."""
         return dict(environment)
-
-    def job_path(self, tree: JobTree, path: str) -> str:  # noqa: ARG002 - protocol
-        """Return the path unchanged."""
-        return path
 
 
 class PathIsolation:
     """The fallback: /opt/ml is rewritten to the tree's path in arguments and variables."""
 
     name = "paths"
+    names_hosts = False
 
     def command(self, tree: JobTree, argv: Sequence[str], directory: str) -> list[str]:  # noqa: ARG002 - protocol
         """Rewrite the arguments; the process is started in the folder anyway."""
@@ -79,22 +101,29 @@ class PathIsolation:
         """Rewrite the values."""
         return {name: self._rewrite(tree, value) for name, value in environment.items()}
 
-    def job_path(self, tree: JobTree, path: str) -> str:
-        """Return the tree's path."""
-        return self._rewrite(tree, path)
-
     @staticmethod
     def _rewrite(tree: JobTree, text: str) -> str:
         return _JOB_BASE_PATTERN.sub(lambda _: str(tree.ml), text)
 
 
-def choose_isolation(mode: str, scratch: Path) -> Isolation:
-    """Return the isolation for `mode`; `auto` takes namespaces where a trial run with one succeeds."""
+def choose_isolation(mode: str, root: Path, environments: Path) -> Isolation:
+    """Return the isolation for `mode`; `auto` takes namespaces where a trial run with one succeeds.
+
+    Args:
+        mode: One of MODES.
+        root: The cloud's folder, which jobs shall not see.
+        environments: The folder of the jobs' environments, which they need.
+
+    Raises:
+        IsolationUnavailableError: `namespace` was asked for and does not work here.
+    """
     if mode == "paths":
         return PathIsolation()
-    problem = _namespace_problem(scratch)
+    environments.mkdir(parents=True, exist_ok=True)
+    namespace = NamespaceIsolation(root, environments)
+    problem = _problem_with(namespace, root / "jobs")
     if problem is None:
-        return NamespaceIsolation()
+        return namespace
     if mode == "namespace":
         message = (
             f"--isolation namespace: a private mount of {JOB_BASE} does not work on this machine ({problem}). "
@@ -104,7 +133,7 @@ def choose_isolation(mode: str, scratch: Path) -> Isolation:
     return PathIsolation()
 
 
-def _namespace_problem(scratch: Path) -> str | None:
+def _problem_with(namespace: NamespaceIsolation, scratch: Path) -> str | None:
     """Return why a job could not be isolated by a namespace, or None when a trial run worked."""
     if shutil.which("unshare") is None:
         return "the program `unshare` is missing"
@@ -114,7 +143,7 @@ def _namespace_problem(scratch: Path) -> str | None:
             return f"the path {folder} has a character that mount options cannot hold"
         tree = JobTree(Path(folder) / "trial")
         (tree.ml / "seen").touch()
-        command = NamespaceIsolation().command(tree, ["test", "-e", f"{JOB_BASE}/seen"], JOB_BASE)
+        command = namespace.command(tree, ["test", "-e", f"{JOB_BASE}/seen"], JOB_BASE)
         trial = subprocess.run(command, capture_output=True, text=True, check=False)
     if trial.returncode == 0:
         return None

@@ -1,13 +1,16 @@
-"""Started inside the job's isolation, just before the user's program: ties the process to the server's life.
+"""Started inside the job's isolation, just before the user's program: ties it to the server's life and its limits.
 
-Run as a script by the server's own interpreter: `launch.py <server pid> <program> [arguments…]`. Asks Linux to kill
-the process when its parent (the server) dies, then becomes the program. Elsewhere the request is skipped and
-`localcloud.engine.orphans` alone cleans up.
+Run as a script by the server's own interpreter: `launch.py <server pid> <host name> <bytes> <seconds> <program>
+[arguments…]`. Asks Linux to kill the process when its parent (the server) dies, takes the host name (empty: keeps the
+machine's), limits the address space to so many bytes and the processor time to so many seconds (0: no limit), then
+becomes the program. Where the first request is not known, `localcloud.engine.orphans` alone cleans up.
 
 Standard library only, few imports: this is paid by every job.
 """
 
 import os
+import resource
+import socket
 import sys
 
 PR_SET_PDEATHSIG = 1
@@ -18,13 +21,20 @@ COMMAND_NOT_EXECUTABLE = 126
 
 def main() -> None:
     """Become the program that the arguments name."""
-    server, program = int(sys.argv[1]), sys.argv[2:]
+    server, host, memory, seconds = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    program = sys.argv[5:]
     if sys.platform == "linux":
         import ctypes  # noqa: PLC0415 - not needed elsewhere
 
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)
         if os.getppid() != server:  # it died before the request was in place
             sys.exit(128 + SIGKILL)
+    if host:
+        socket.sethostname(host)
+    for kind, limit in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds)):
+        if limit:
+            hard = resource.getrlimit(kind)[1]
+            resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
     try:
         os.execvp(program[0], program)  # noqa: S606 - running the user's program is the purpose
     except FileNotFoundError:

@@ -22,8 +22,9 @@ class JobTree:
         self.scratch = path / "scratch"
         for folder in (self.ml, self.home, self.tmp, self.scratch):
             folder.mkdir(parents=True)
-        # the lower layer that lends the mount point /opt/ml to a machine that has none
-        (path / "mountpoint" / "ml").mkdir(parents=True)
+        # the lower layer that lends the mount points to a machine that has none
+        for name in ("ml", "tree", "environments"):
+            (path / "mountpoint" / name).mkdir(parents=True)
 
     def host_path(self, job_path: str) -> Path:
         """Return where the host finds `job_path`, a path below /opt/ml without `..`."""

@@ -8,7 +8,7 @@ it to its end.
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,9 +18,10 @@ from moto.sagemaker.models import SageMakerModelBackend
 from moto.sagemaker.responses import SageMakerResponse
 
 from localcloud.aws.connections import Connections
+from localcloud.aws.sagemaker.conditions import Conditions
 from localcloud.aws.sagemaker.jobs.execution import Surroundings
 from localcloud.aws.sagemaker.jobs.records import IN_PROGRESS, STOPPING, Record
-from localcloud.engine.engine import Engine, Job, Outcome, Work
+from localcloud.engine.engine import ONE_HOST, Engine, Host, Job, Outcome, Work
 from localcloud.engine.store import JobStatus
 
 
@@ -52,11 +53,12 @@ class RunningJobs:
         """Start without jobs."""
         self.engine = engine
         self.connections = connections
+        self.conditions = Conditions()
         # one creation at a time: looking a name up and storing it must not be interrupted
         self.creating = threading.Lock()
         self._jobs: dict[str, Job] = {}
 
-    def start(self, kind: str, name: str, record: Record, work: Work) -> None:
+    def start(self, kind: str, name: str, record: Record, work: Work, hosts: Sequence[Host]) -> None:
         """Hand a job to the engine."""
         arn = record.get("arn")
 
@@ -67,7 +69,7 @@ class RunningJobs:
                 self._jobs.pop(arn, None)
 
         # before the engine runs it, as a trivial job may have ended when `submit` returns
-        job = self.engine.prepare(kind, name)
+        job = self.engine.prepare(kind, name, hosts)
         self._jobs[arn] = job
         self.engine.submit(job, until_end)
 
@@ -92,7 +94,11 @@ class Front(SageMakerResponse):
     running: ClassVar[RunningJobs]
 
     def create_job(
-        self, kind: JobKind, store: Callable[[], ActionResult], run: Callable[[Record], Work]
+        self,
+        kind: JobKind,
+        store: Callable[[], ActionResult],
+        run: Callable[[Record], Work],
+        hosts: Sequence[Host] = ONE_HOST,
     ) -> ActionResult:
         """Store a job under a free name and start it; `run` makes its work from the fresh record."""
         name = self._get_param(kind.name_field)
@@ -104,7 +110,7 @@ class Front(SageMakerResponse):
             answer = store()
             record = Record(table[name], kind.status_field)
             record.begin()
-            self.running.start(kind.word, name, record, run(record))
+            self.running.start(kind.word, name, record, run(record), hosts)
         return answer
 
     def known_job(self, kind: JobKind) -> Record:
@@ -132,7 +138,7 @@ class Front(SageMakerResponse):
 
     def surroundings(self) -> Surroundings:
         """Return where a job of this request runs."""
-        return Surroundings(self.running.engine, self.running.connections, self.region)
+        return Surroundings(self.running.engine, self.running.connections, self.region, self.running.conditions)
 
 
 def own_table(backend: SageMakerModelBackend, name: str) -> dict[str, Any]:

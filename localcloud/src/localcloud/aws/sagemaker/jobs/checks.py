@@ -6,11 +6,11 @@ silently; botocore has already checked shapes and required fields.
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from moto.sagemaker.exceptions import ValidationError
 
-from localcloud.aws.objects import ObjectStore
+from localcloud.aws.objects import ObjectStore, split_uri
 from localcloud.aws.sagemaker.jobs.failures import JobFailedError
 from localcloud.aws.sagemaker.jobs.images import Image, UnknownImageError, find_image
 
@@ -35,21 +35,13 @@ def check_image(address: str) -> Image:
         raise ValidationError(str(error)) from error
 
 
-def check_one_host(resources: Mapping[str, Any]) -> None:
-    """Refuse more than one instance."""
-    if resources.get("InstanceCount", 1) != 1 or resources.get("InstanceGroups"):
-        unsupported(f"more than one instance (InstanceCount {resources.get('InstanceCount')})")
-
-
 def check_source(source: Mapping[str, Any], objects: ObjectStore, role: str, region: str) -> None:
     """Refuse an S3 data source that holds nothing, in AWS's words."""
     if source["S3DataType"] not in {"S3Prefix", "ManifestFile"}:
         unsupported(f"S3DataType {source['S3DataType']}")
     uri = source["S3Uri"]
-    try:
-        problem = objects.problem_with(uri)
-    except JobFailedError as error:  # not an S3 address
-        raise ValidationError(str(error).removeprefix("ClientError: ")) from error
+    split_address("s3Uri", uri)
+    problem = objects.problem_with(uri)
     if problem is not None:
         bucket = uri.removeprefix("s3://").partition("/")[0]
         complaint = f" Error message from S3: {problem}" if problem else ""
@@ -61,7 +53,15 @@ def check_source(source: Mapping[str, Any], objects: ObjectStore, role: str, reg
         raise ValidationError(message)
 
 
-def unsupported(what: str) -> None:
+def split_address(field: str, uri: str) -> tuple[str, str]:
+    """Return bucket and key of an S3 address; refuse anything else."""
+    try:
+        return split_uri(uri)
+    except JobFailedError as error:
+        raise ValidationError(f"{field}: {str(error).removeprefix('ClientError: ')}") from error
+
+
+def unsupported(what: str) -> NoReturn:
     """Refuse what cannot run here."""
     message = f"localcloud does not run {what}; see localcloud/README.md for what it covers"
     raise ValidationError(message)

@@ -1,4 +1,4 @@
-"""What the three kinds of SageMaker job share: their surroundings, and how a flow's end becomes an outcome."""
+"""What the kinds of SageMaker job share: their surroundings, and how a flow's end becomes an outcome."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from localcloud.aws.connections import Connections
+from localcloud.aws.sagemaker.conditions import Conditions
 from localcloud.aws.sagemaker.jobs.failures import (
     REASON_LIMIT,
     JobFailedError,
@@ -20,16 +21,16 @@ from localcloud.engine.environments import EnvironmentBuildError, EnvironmentSpe
 from localcloud.engine.store import JobStatus
 
 Request = Mapping[str, Any]
-HOST = "algo-1"
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where a job runs: the engine, the connections to its own cloud, the region of its request."""
+    """Where a job runs: the engine, the connections to its own cloud, the region of its request, the conditions."""
 
     engine: Engine
     connections: Connections
     region: str
+    conditions: Conditions
 
     def environment(self, image: Image, requirements: str, on_line: Callable[[str], None]) -> JobEnvironment:
         """Return the Python environment that stands in for an image with a requirements file installed over it."""
@@ -63,19 +64,3 @@ def conclude(job: Job, flow: Callable[[], JobStatus]) -> Outcome:
 def stream_suffix() -> str:
     """Return what makes a log stream's name unique."""
     return str(int(time.time()))
-
-
-def resource_config(request: Request) -> dict[str, Any]:
-    """Return /opt/ml/…/config/resourceconfig.json for the one host that a local job has."""
-    resources = request.get("ResourceConfig") or (request.get("ProcessingResources") or {}).get("ClusterConfig") or {}
-    instance_type = resources.get("InstanceType", "local")
-    return {
-        "current_host": HOST,
-        "current_instance_type": instance_type,
-        "current_group_name": "homogeneousCluster",
-        "hosts": [HOST],
-        "instance_groups": [
-            {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": [HOST]}
-        ],
-        "network_interface_name": "lo",
-    }

@@ -4,6 +4,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.models import SageMakerModelBackend
 
 from localcloud.aws.sagemaker.front import Front, JobKind, RunningJobs, close_interrupted
+from localcloud.aws.sagemaker.jobs.cluster import read_cluster
 from localcloud.aws.sagemaker.jobs.records import Record, utc_now
 from localcloud.aws.sagemaker.processing.checks import check_processing
 from localcloud.aws.sagemaker.processing.run import ProcessingRun
@@ -26,11 +27,12 @@ class ProcessingJobs(Front):
         """Store and start a processing job."""
         request = self.request_body()
         image = check_processing(request)
+        cluster = read_cluster(request["ProcessingResources"]["ClusterConfig"])
 
         def run(record: Record) -> Work:
-            return ProcessingRun(self.surroundings(), record, request, image)
+            return ProcessingRun(self.surroundings(), record, request, image, cluster)
 
-        return self.create_job(PROCESSING, super().create_processing_job, run)
+        return self.create_job(PROCESSING, super().create_processing_job, run, cluster.hosts())
 
     def describe_processing_job(self) -> ActionResult:
         """Word an unknown name as AWS does."""

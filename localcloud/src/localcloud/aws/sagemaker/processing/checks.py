@@ -2,7 +2,8 @@
 
 from moto.sagemaker.exceptions import ValidationError
 
-from localcloud.aws.sagemaker.jobs.checks import check_image, check_name, check_one_host, unsupported
+from localcloud.aws.sagemaker.jobs.checks import check_image, check_name, unsupported
+from localcloud.aws.sagemaker.jobs.cluster import check_cluster
 from localcloud.aws.sagemaker.jobs.execution import Request
 from localcloud.aws.sagemaker.jobs.images import Image
 from localcloud.engine.tree import JOB_BASE
@@ -17,7 +18,7 @@ def check_processing(request: Request) -> Image:
     image = check_image(application.get("ImageUri", ""))
     if not application.get("ContainerEntrypoint"):
         unsupported("an image's own entry point (AppSpecification.ContainerEntrypoint is not given)")
-    check_one_host((request.get("ProcessingResources") or {}).get("ClusterConfig") or {})
+    check_cluster(request["ProcessingResources"]["ClusterConfig"], "clusterConfig", "ProcessingInstanceType")
     outputs = (request.get("ProcessingOutputConfig") or {}).get("Outputs") or []
     for field, items in (("S3Input", request.get("ProcessingInputs") or []), ("S3Output", outputs)):
         for item in items:
@@ -28,7 +29,12 @@ def check_processing(request: Request) -> Image:
             if not f"{path}/".startswith(f"{_PROCESSING_BASE}/") or ".." in path:
                 message = f"LocalPath {path!r} of {name!r} must start with {_PROCESSING_BASE}"
                 raise ValidationError(message)
-    for item in outputs:
-        if item["S3Output"].get("S3UploadMode", "EndOfJob") != "EndOfJob":
-            unsupported(f"S3UploadMode Continuous (output {item.get('OutputName')})")
+    for item in request.get("ProcessingInputs") or []:
+        source = item["S3Input"]
+        if source["S3DataType"] not in {"S3Prefix", "ManifestFile"}:
+            unsupported(f"S3DataType {source['S3DataType']} (input {item['InputName']})")
+        if source.get("S3InputMode", "File") == "Pipe":
+            unsupported(f"S3InputMode Pipe (input {item['InputName']})")
+        if source.get("S3CompressionType", "None") != "None":
+            unsupported(f"S3CompressionType {source['S3CompressionType']} (input {item['InputName']})")
     return image

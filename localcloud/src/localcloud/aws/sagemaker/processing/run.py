@@ -1,22 +1,20 @@
-"""One processing job: inputs fetched, the container's own command run, outputs uploaded at the end.
+"""One processing job: inputs fetched, the container's own command run on each host, outputs uploaded.
 
 Purpose: what a processing container meets on AWS (files, variables, limits) and what the API reports.
 
-What it does not do: continuous upload, Athena, Redshift and feature store inputs or outputs, more than one host.
-Outputs of a job that failed are not uploaded; those of a stopped one are. A job that
-exceeds MaxRuntimeInSeconds is Stopped, as the API's reference says.
+What it does not do: Athena, Redshift and feature store inputs or outputs. Outputs with S3UploadMode EndOfJob are not
+uploaded when the job fails, and are when it is stopped; with Continuous they are uploaded as they appear. Hosts that
+write outputs of one path overwrite each other, as on AWS. A job that exceeds MaxRuntimeInSeconds is Stopped, as the
+API's reference says.
 """
 
+import contextlib
 import json
+from collections.abc import Iterator
 
-from localcloud.aws.sagemaker.jobs.execution import (
-    HOST,
-    Request,
-    Surroundings,
-    conclude,
-    resource_config,
-    stream_suffix,
-)
+from localcloud.aws.sagemaker.jobs.cluster import Cluster
+from localcloud.aws.sagemaker.jobs.continuous import ContinuousUpload
+from localcloud.aws.sagemaker.jobs.execution import Request, Surroundings, conclude, stream_suffix
 from localcloud.aws.sagemaker.jobs.failures import (
     JobFailedError,
     JobStoppedError,
@@ -30,6 +28,7 @@ from localcloud.aws.sagemaker.jobs.records import Record, utc_now
 from localcloud.engine.engine import Job, Outcome, Program
 from localcloud.engine.processes import Cause
 from localcloud.engine.store import JobStatus
+from localcloud.engine.tree import JobTree
 
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 DEFAULT_RUNTIME_SECONDS = 86_400
@@ -39,12 +38,15 @@ _MESSAGE_LIMIT = 1024
 class ProcessingRun:
     """The work of one processing job."""
 
-    def __init__(self, surroundings: Surroundings, record: Record, request: Request, image: Image) -> None:
+    def __init__(
+        self, surroundings: Surroundings, record: Record, request: Request, image: Image, cluster: Cluster
+    ) -> None:
         """Take moto's fresh record and make it one of a job that has just begun."""
         self._surroundings = surroundings
         self._record = record
         self._request = request
         self._image = image
+        self._cluster = cluster
         self._name: str = request["ProcessingJobName"]
         self._inputs = [item["S3Input"] for item in request.get("ProcessingInputs") or []]
         self._outputs = [
@@ -61,18 +63,21 @@ class ProcessingRun:
 
     def __call__(self, job: Job) -> Outcome:
         """Run it and report its end."""
-        stream = f"{self._name}/{HOST}-{stream_suffix()}"
-        log = JobLog(self._surroundings.connections, self._surroundings.region, LOG_GROUP, stream)
-        try:
-            outcome = conclude(job, lambda: self._flow(job, log))
-        finally:
-            log.close()
+        with contextlib.ExitStack() as stack:
+            logs = []
+            for host in self._cluster.host_names:
+                stream = f"{self._name}/{host}-{stream_suffix()}"
+                log = JobLog(self._surroundings.connections, self._surroundings.region, LOG_GROUP, stream)
+                stack.callback(log.close)
+                logs.append(log)
+            outcome = conclude(job, lambda: self._flow(job, logs))
         self._record.finish(outcome.status, failure_reason=outcome.reason, processing_end_time=utc_now())
         return outcome
 
-    def _flow(self, job: Job, log: JobLog) -> JobStatus:
-        self._download(job)
-        environment = self._surroundings.environment(self._image, "", log)
+    def _flow(self, job: Job, logs: list[JobLog]) -> JobStatus:
+        for number, tree in enumerate(job.trees):
+            self._fill(tree, number)
+        environment = self._surroundings.environment(self._image, "", logs[0])
         if job.stop.requested:
             raise JobStoppedError
         self._record.set(processing_start_time=utc_now())
@@ -88,29 +93,48 @@ class ProcessingRun:
             path=environment.programs,
         )
         limit = (self._request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_SECONDS)
-        ending = job.run(program, log, limit=limit)
-        failed = ending.cause is Cause.EXITED and ending.exit_code != 0
-        said = job.tree.ml / "output" / "message"
+        with self._continuous_outputs(job):
+            ending = job.run_cluster([program] * len(job.trees), logs, limit=limit)
+        number = ending.failed[0] if ending.failed else 0
+        said = job.trees[number].ml / "output" / "message"
         message = said.read_text(errors="replace") if said.is_file() else ""
-        if failed:
-            message = message or message_of(log.tail)
+        if ending.failed:
+            message = message or message_of(logs[number].tail)
         self._record.set(exit_message=keep_end(message, _MESSAGE_LIMIT) or None)
-        if failed:
-            raise JobFailedError(container_failure(ending, message_of(log.tail)))
+        if ending.failed:
+            raise JobFailedError(container_failure(ending.failed[1], message_of(logs[number].tail)))
         for output in self._outputs:
-            self._objects.store_folder(job.tree.host_path(output["LocalPath"]), output["S3Uri"])
+            if not _is_continuous(output):
+                for tree in job.trees:
+                    self._objects.store_folder(tree.host_path(output["LocalPath"]), output["S3Uri"])
         return JobStatus.COMPLETED if ending.cause is Cause.EXITED else JobStatus.STOPPED
 
-    def _download(self, job: Job) -> None:
-        ml = job.tree.ml
+    @contextlib.contextmanager
+    def _continuous_outputs(self, job: Job) -> Iterator[None]:
+        """Upload what appears while the block runs, and what is left when it has ended."""
+        with contextlib.ExitStack() as stack:
+            for output in self._outputs:
+                if _is_continuous(output):
+                    folders = [tree.host_path(output["LocalPath"]) for tree in job.trees]
+                    stack.callback(ContinuousUpload(self._objects, folders, output["S3Uri"]).close)
+            yield
+
+    def _fill(self, tree: JobTree, number: int) -> None:
+        ml = tree.ml
         for name in ("config", "output", "processing"):
             (ml / name).mkdir()
         for source in self._inputs:
-            folder = job.tree.host_path(source["LocalPath"])
+            folder = tree.host_path(source["LocalPath"])
             folder.mkdir(parents=True, exist_ok=True)
-            self._objects.fetch(source["S3DataType"], source["S3Uri"], folder)
+            sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
+            part = (number, len(self._cluster.instances)) if sharded else (0, 1)
+            self._objects.fetch(source["S3DataType"], source["S3Uri"], folder, part)
         for output in self._outputs:
-            job.tree.host_path(output["LocalPath"]).mkdir(parents=True, exist_ok=True)
+            tree.host_path(output["LocalPath"]).mkdir(parents=True, exist_ok=True)
         described = {**self._request, "ProcessingJobArn": self._record.get("arn")}
         (ml / "config" / "processingjobconfig.json").write_text(json.dumps(described))
-        (ml / "config" / "resourceconfig.json").write_text(json.dumps(resource_config(self._request)))
+        (ml / "config" / "resourceconfig.json").write_text(json.dumps(self._cluster.resource_config(number)))
+
+
+def _is_continuous(output: Request) -> bool:
+    return output.get("S3UploadMode") == "Continuous"

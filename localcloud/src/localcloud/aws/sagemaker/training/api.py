@@ -6,6 +6,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.models import SageMakerModelBackend
 
 from localcloud.aws.sagemaker.front import Front, JobKind, RunningJobs, close_interrupted
+from localcloud.aws.sagemaker.jobs.cluster import read_cluster
 from localcloud.aws.sagemaker.jobs.records import Record, utc_now
 from localcloud.aws.sagemaker.training.checks import check_training
 from localcloud.aws.sagemaker.training.run import TrainingRun
@@ -28,15 +29,16 @@ class TrainingJobs(Front):
         """Store and start a training job."""
         request = self.request_body()
         image = check_training(request, self.running.connections.objects(), self.region)
+        cluster = read_cluster(request["ResourceConfig"])
         # before moto replaces the user's definitions by one of its own
         definitions = copy.deepcopy(request["AlgorithmSpecification"].get("MetricDefinitions"))
 
         def run(record: Record) -> Work:
             algorithm = {k: v for k, v in record.get("algorithm_specification").items() if k != "MetricDefinitions"}
             record.set(algorithm_specification=algorithm | ({"MetricDefinitions": definitions} if definitions else {}))
-            return TrainingRun(self.surroundings(), record, request, image)
+            return TrainingRun(self.surroundings(), record, request, image, cluster)
 
-        return self.create_job(TRAINING, super().create_training_job, run)
+        return self.create_job(TRAINING, super().create_training_job, run, cluster.hosts())
 
     def describe_training_job(self) -> ActionResult:
         """Word an unknown name as AWS does."""

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from moto.sagemaker.exceptions import ValidationError
 
 from localcloud.aws.objects import ObjectStore
-from localcloud.aws.sagemaker.jobs.checks import check_image, check_name, check_one_host, check_source, unsupported
+from localcloud.aws.sagemaker.jobs.checks import check_image, check_name, check_source, split_address, unsupported
+from localcloud.aws.sagemaker.jobs.cluster import check_cluster
 from localcloud.aws.sagemaker.jobs.execution import Request
 from localcloud.aws.sagemaker.jobs.images import Image
+from localcloud.aws.sagemaker.training.files import DEFAULT_CHECKPOINTS
+from localcloud.aws.sagemaker.training.run import DEFAULT_RUNTIME_SECONDS
 from localcloud.aws.sagemaker.training.script_mode import PROGRAM
+from localcloud.engine.tree import JOB_BASE
 
 
 def check_training(request: Request, objects: ObjectStore, region: str) -> Image:
@@ -20,20 +24,17 @@ def check_training(request: Request, objects: ObjectStore, region: str) -> Image
     hyperparameters = request.get("HyperParameters") or {}
     if PROGRAM not in hyperparameters and not algorithm.get("ContainerEntrypoint"):
         unsupported(f"a built-in algorithm (neither the hyperparameter {PROGRAM} nor ContainerEntrypoint is given)")
-    check_one_host(request.get("ResourceConfig") or {})
+    if not request.get("ResourceConfig"):
+        unsupported("a serverless training job (ResourceConfig is not given)")
+    check_cluster(request["ResourceConfig"], "resourceConfig", "TrainingInstanceType")
     if algorithm.get("TrainingInputMode", "File") == "Pipe":
         unsupported("TrainingInputMode Pipe")
-    if request.get("CheckpointConfig"):
-        unsupported("CheckpointConfig")
+    _check_checkpoints(request)
+    _check_times(request)
     for definition in algorithm.get("MetricDefinitions") or []:
         _check_regex(definition)
     for channel in request.get("InputDataConfig") or []:
-        if channel.get("InputMode") == "Pipe":
-            unsupported(f"InputMode Pipe of channel {channel['ChannelName']}")
-        source = channel["DataSource"].get("S3DataSource")
-        if source is None:
-            unsupported(f"a data source other than S3 (channel {channel['ChannelName']})")
-        check_source(source, objects, request["RoleArn"], region)
+        _check_channel(channel, request, objects, region)
     return image
 
 
@@ -43,3 +44,53 @@ def _check_regex(definition: Mapping[str, str]) -> None:
     except re.error as error:
         message = f"MetricDefinitions: the Regex {definition['Regex']!r} of {definition['Name']!r} is invalid: {error}"
         raise ValidationError(message) from error
+
+
+def _check_channel(channel: Request, request: Request, objects: ObjectStore, region: str) -> None:
+    name = channel["ChannelName"]
+    if channel.get("InputMode") == "Pipe":
+        unsupported(f"InputMode Pipe of channel {name}")
+    # AWS uses both in Pipe mode only
+    if channel.get("CompressionType", "None") != "None":
+        unsupported(f"CompressionType {channel['CompressionType']} of channel {name}")
+    if channel.get("RecordWrapperType", "None") != "None":
+        unsupported(f"RecordWrapperType {channel['RecordWrapperType']} of channel {name}")
+    source = channel["DataSource"].get("S3DataSource")
+    if source is None:
+        unsupported(f"a data source other than S3 (channel {name})")
+    groups = {group["InstanceGroupName"] for group in request["ResourceConfig"].get("InstanceGroups") or []}
+    unknown = set(source.get("InstanceGroupNames") or []) - groups
+    if unknown:
+        message = f"Channel {name}: InstanceGroupNames {sorted(unknown)} are not among the groups of ResourceConfig."
+        raise ValidationError(message)
+    check_source(source, objects, request["RoleArn"], region)
+
+
+def _check_checkpoints(request: Request) -> None:
+    given = request.get("CheckpointConfig")
+    if not given:
+        return
+    split_address("checkpointConfig.s3Uri", given["S3Uri"])
+    place = given.get("LocalPath") or DEFAULT_CHECKPOINTS
+    reserved = any(f"{place}/".startswith(f"{JOB_BASE}/{name}/") for name in ("input", "model", "output", "code"))
+    if reserved or ".." in place or not place.startswith(f"{JOB_BASE}/"):
+        unsupported(f"CheckpointConfig.LocalPath {place!r} (it has to be a folder of its own below {JOB_BASE})")
+
+
+def _check_times(request: Request) -> None:
+    """Refuse a wait limit without managed spot training, and one that is shorter than the run."""
+    condition = request.get("StoppingCondition") or {}
+    wait, spot = condition.get("MaxWaitTimeInSeconds"), request.get("EnableManagedSpotTraining", False)
+    if spot and wait is None:
+        message = "MaxWaitTimeInSeconds must be present in StoppingCondition when EnableManagedSpotTraining is true."
+        raise ValidationError(message)
+    if not spot and wait is not None:
+        message = "MaxWaitTimeInSeconds must not be present when EnableManagedSpotTraining is false."
+        raise ValidationError(message)
+    runtime = condition.get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_SECONDS)
+    if wait is not None and wait < runtime:
+        message = (
+            f"Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds "
+            f"(MaxWaitTimeInSeconds {wait}, MaxRuntimeInSeconds {runtime})."
+        )
+        raise ValidationError(message)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from localcloud.aws.sagemaker.jobs.execution import HOST, Request, resource_config
+from localcloud.aws.sagemaker.jobs.execution import Request
 from localcloud.engine.tree import JOB_BASE
 
 PROGRAM = "sagemaker_program"
@@ -48,19 +48,25 @@ def command(hyperparameters: Mapping[str, str]) -> list[str]:
     return [*interpreter, *user_arguments(hyperparameters)]
 
 
-def variables(request: Request, channels: Sequence[str]) -> dict[str, str]:
-    """Return the SM_* variables of a training job."""
+def variables(request: Request, channels: Sequence[str], resources: Mapping[str, Any]) -> dict[str, str]:
+    """Return the SM_* variables of a training job on one host; `resources` is that host's resourceconfig.json."""
     hyperparameters = request.get("HyperParameters") or {}
     user = user_hyperparameters(hyperparameters)
     program = str(decode(hyperparameters[PROGRAM]))
-    resources = resource_config(request)
+    host, hosts = resources["current_host"], resources["hosts"]
     submitted = str(decode(hyperparameters.get(SUBMIT_DIRECTORY, f'"{CODE}"')))
     channel_folders = {name: f"{JOB_BASE}/input/data/{name}" for name in channels}
     arguments = user_arguments(hyperparameters)
     values: dict[str, Any] = {
-        "current_host": HOST,
+        "current_host": host,
         "current_instance_type": resources["current_instance_type"],
-        "hosts": [HOST],
+        "hosts": hosts,
+        "current_instance_group": resources["current_group_name"],
+        "current_instance_group_hosts": next(
+            group["hosts"]
+            for group in resources["instance_groups"]
+            if group["instance_group_name"] == resources["current_group_name"]
+        ),
         "network_interface_name": resources["network_interface_name"],
         "num_cpus": os.cpu_count() or 1,
         "num_gpus": 0,
@@ -87,8 +93,8 @@ def variables(request: Request, channels: Sequence[str]) -> dict[str, str]:
         "hyperparameters": user,
         "channel_input_dirs": channel_folders,
         "job_name": request["TrainingJobName"],
-        "is_master": True,
-        "master_hostname": HOST,
+        "is_master": host == hosts[0],
+        "master_hostname": hosts[0],
     }
     named = {f"SM_{name.upper()}": encode(value) for name, value in values.items()}
     named |= {f"SM_CHANNEL_{name.upper()}": folder for name, folder in channel_folders.items()}
@@ -99,11 +105,12 @@ def variables(request: Request, channels: Sequence[str]) -> dict[str, str]:
 def input_data_config(request: Request) -> dict[str, Any]:
     """Return /opt/ml/input/config/inputdataconfig.json."""
     configured = {}
+    default = request["AlgorithmSpecification"].get("TrainingInputMode", "File")
     for channel in request.get("InputDataConfig") or []:
         source = channel["DataSource"]["S3DataSource"]
         configured[channel["ChannelName"]] = {
             "ContentType": channel.get("ContentType"),
-            "TrainingInputMode": "File",
+            "TrainingInputMode": channel.get("InputMode", default),
             "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
             "RecordWrapperType": channel.get("RecordWrapperType", "None"),
         }
