@@ -226,7 +226,7 @@ def _fetch_model(objects: "ObjectStore", definition: Mapping[str, Any], variable
                 (found,) = [item for item in objects.under(uri) if item.key == key]
                 (ml / "model" / Path(key).name).write_bytes(objects.read(found))
             else:
-                objects.fetch_prefix(uri, ml / "model")
+                objects.fetch("S3Prefix", uri, ml / "model")
         except (JobFailedError, ValueError) as error:
             raise ModelDataError(uri, str(error)) from error
     submitted = variables.get("SAGEMAKER_SUBMIT_DIRECTORY", "")

@@ -104,5 +104,5 @@ def _naming(container: str) -> Iterator[None]:
 def in_own_tree(job: Job, name: str) -> Job:
     """Return the job as one of its containers or instances sees it: with a tree of its own."""
     housed = copy.copy(job)
-    housed.tree = JobTree(job.tree.path / name)
+    housed.trees = (JobTree(job.tree.path / name),)
     return housed
