@@ -154,9 +154,13 @@ class Engine:
             self._jobs[job.identity] = job
         return job
 
-    def submit(self, job: Job, work: Work) -> None:
-        """Queue a job; `work` is called in a thread of its own once a slot is free, or when it is stopped before."""
-        threading.Thread(target=self._live, args=(job, work), name=f"{job.kind}-{job.name}", daemon=True).start()
+    def submit(self, job: Job, work: Work, *, needs_slot: bool = True) -> None:
+        """Queue a job; `work` is called in a thread of its own once a slot is free, or when it is stopped before.
+
+        What lives long or only coordinates other jobs needs no slot.
+        """
+        arguments = (job, work, needs_slot)
+        threading.Thread(target=self._live, args=arguments, name=f"{job.kind}-{job.name}", daemon=True).start()
 
     def rows(self) -> list[JobRow]:
         """Return the record of all jobs."""
@@ -226,10 +230,10 @@ class Engine:
         for tree in job.trees:
             (tree.path / "hosts").write_text("\n".join(["127.0.0.1 localhost", *lines, ""]), encoding="utf-8")
 
-    def _live(self, job: Job, work: Work) -> None:
-        holds_slot = self._slots.acquire(job.stop)
+    def _live(self, job: Job, work: Work, needs_slot: bool) -> None:  # noqa: FBT001 - the thread's arguments
+        holds_slot = needs_slot and self._slots.acquire(job.stop)
         try:
-            if holds_slot:
+            if holds_slot or not needs_slot:
                 self._store.start(job.identity)
             self.make_trees(job)
             outcome = work(job)
