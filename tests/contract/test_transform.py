@@ -8,42 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.contract.local_cloud import ROLE, XGBOOST_IMAGE, LocalCloud, archive
-
-# doubles the numbers it gets; its answers tell how many records came in one request
-DOUBLES = """
-import json, os, time
-def model_fn(model_dir):
-    with open(os.path.join(model_dir, "factor.json")) as file:
-        return json.load(file)["factor"]
-def input_fn(body, content_type):
-    assert content_type == "text/csv", content_type
-    return [float(line) for line in body.split()]
-def predict_fn(numbers, factor):
-    if any(number < 0 for number in numbers):
-        raise ValueError("negative number: " + str(numbers))
-    if 99.0 in numbers:
-        print("waiting", flush=True)
-        time.sleep(600)
-    return [number * factor for number in numbers]
-def output_fn(numbers, accept):
-    return ",".join(str(number) for number in numbers), accept
-"""
-
-
-def make_model(cloud: LocalCloud, name: str, script: str = DOUBLES, files: dict[str, str] | None = None) -> None:
-    """Create a model with its own inference script."""
-    artifact = cloud.put(f"artifacts/{name}/model.tar.gz", archive({"factor.json": '{"factor": 2}'}))
-    code = cloud.put(f"artifacts/{name}/code.tar.gz", archive({"inference.py": script, **(files or {})}))
-    cloud.client("sagemaker").create_model(
-        ModelName=name,
-        ExecutionRoleArn=ROLE,
-        PrimaryContainer={
-            "Image": XGBOOST_IMAGE,
-            "ModelDataUrl": artifact,
-            "Environment": {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": code},
-        },
-    )
+from tests.contract.inference import make_model
+from tests.contract.local_cloud import LocalCloud
 
 
 def transform(cloud: LocalCloud, name: str, model: str, **request: Any) -> None:
@@ -56,18 +22,17 @@ def transform(cloud: LocalCloud, name: str, model: str, **request: Any) -> None:
         ModelName=model,
         TransformInput=data | request.pop("TransformInput", {}),
         TransformOutput=output | request.pop("TransformOutput", {}),
-        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
-        **request,
+        **{"TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1}, **request},
     )
 
 
 @pytest.fixture(scope="module")
 def model(cloud: LocalCloud) -> str:
     """Return the name of a model that doubles numbers."""
-    make_model(cloud, "doubles")
-    return "doubles"
+    return make_model(cloud, "doubles")
 
 
+@pytest.mark.executes("CreateTransformJob")
 def test_whole_objects(cloud: LocalCloud, model: str) -> None:
     """Without a split every object is one request and one .out object at the same relative path."""
     cloud.put("whole/in/a.csv", "1\n2\n")
@@ -81,6 +46,7 @@ def test_whole_objects(cloud: LocalCloud, model: str) -> None:
     assert job["TransformStartTime"] <= job["TransformEndTime"]
 
 
+@pytest.mark.executes("CreateTransformJob")
 def test_single_records_assembled_by_line(cloud: LocalCloud, model: str) -> None:
     """Split by line with SingleRecord every line is a request; AssembleWith Line gives a line per answer."""
     cloud.put("lines/in/a.csv", "1\n2\n3\n")
@@ -96,6 +62,7 @@ def test_single_records_assembled_by_line(cloud: LocalCloud, model: str) -> None
     assert cloud.get("lines/out/a.csv.out") == b"2.0\n4.0\n6.0\n"
 
 
+@pytest.mark.executes("CreateTransformJob")
 def test_batches_fill_the_payload(cloud: LocalCloud, model: str) -> None:
     """Split by line with MultiRecord, requests hold as many whole lines as MaxPayloadInMB allows."""
     record = "1" + "0" * 99 + "\n"
@@ -117,6 +84,7 @@ def test_batches_fill_the_payload(cloud: LocalCloud, model: str) -> None:
     )
 
 
+@pytest.mark.executes("CreateTransformJob")
 def test_payload_over_the_limit(cloud: LocalCloud, model: str) -> None:
     """An object over MaxPayloadInMB fails the job, and the reason names object, size and limit."""
     cloud.put("heavy/in/a.csv", "1\n" * (1 << 20))
@@ -130,6 +98,7 @@ def test_payload_over_the_limit(cloud: LocalCloud, model: str) -> None:
     assert cloud.keys("heavy/out") == []
 
 
+@pytest.mark.executes("CreateTransformJob")
 def test_failing_record(cloud: LocalCloud, model: str) -> None:
     """A record the model cannot digest fails the job; reason and log hold the traceback's end."""
     cloud.put("bad/in/a.csv", "1\n-2\n")
@@ -141,6 +110,7 @@ def test_failing_record(cloud: LocalCloud, model: str) -> None:
     assert "ValueError: negative number: [1.0, -2.0]" in "\n".join(cloud.log("Transform", "bad"))
 
 
+@pytest.mark.executes("CreateTransformJob")
 def test_killed_container(cloud: LocalCloud, model: str) -> None:
     """A model server that is killed fails the job, and the reason names the signal."""
     cloud.put("shot-server/in/a.csv", "99\n")
@@ -152,6 +122,7 @@ def test_killed_container(cloud: LocalCloud, model: str) -> None:
     assert "killed by SIGKILL (exit code 137)" in job["FailureReason"]
 
 
+@pytest.mark.executes("CreateTransformJob", "StopTransformJob")
 def test_stop(cloud: LocalCloud, model: str) -> None:
     """A stopped job is Stopped at once and keeps the outputs it had finished."""
     cloud.put("halted/in/a.csv", "1\n")
@@ -163,6 +134,7 @@ def test_stop(cloud: LocalCloud, model: str) -> None:
     assert cloud.keys("halted/out") == ["halted/out/a.csv.out"]
 
 
+@pytest.mark.executes("CreateTransformJob")
 def test_transform_fn_and_bytes(cloud: LocalCloud) -> None:
     """A transform_fn replaces the three handlers; it sees the job's Environment over the model's; bytes pass as is."""
     script = (
@@ -184,6 +156,7 @@ def test_transform_fn_and_bytes(cloud: LocalCloud) -> None:
     assert cloud.get("raw/out/a.bin.out") == b"job application/x-raw application/x-out \x00\xff"
 
 
+@pytest.mark.executes("CreateTransformJob")
 def test_script_that_does_not_load(cloud: LocalCloud) -> None:
     """A script that breaks while loading fails the job, and the log says why."""
     make_model(cloud, "unloadable", "import nosuchmodule\n")
@@ -195,6 +168,7 @@ def test_script_that_does_not_load(cloud: LocalCloud) -> None:
     assert "ModuleNotFoundError: No module named 'nosuchmodule'" in cloud.log("Transform", "unloadable")
 
 
+@pytest.mark.refuses("CreateTransformJob")
 def test_refusals(cloud: LocalCloud, model: str) -> None:
     """An unknown model, missing input and an unsupported split are refused at creation."""
     cloud.put("refused/in/a.csv", "1\n")
@@ -208,12 +182,7 @@ def test_refusals(cloud: LocalCloud, model: str) -> None:
         transform(cloud, "absent", model)
 
 
-def test_model_name_in_use(cloud: LocalCloud, model: str) -> None:
-    """A second model of the same name is refused, as AWS does."""
-    with pytest.raises(ClientError, match="Cannot create already existing model"):
-        make_model(cloud, model)
-
-
+@pytest.mark.executes("CreateTransformJob")
 def test_manifest_of_inputs(cloud: LocalCloud, model: str) -> None:
     """Only the objects of a manifest are transformed."""
     cloud.put("some/in/a.csv", "1\n")

@@ -78,11 +78,12 @@ class Models(Front):
 
     def _known_model(self, name: str) -> Any:
         if name not in self._models:
-            message = f'Could not find model "{self._arn("model", name)}".'
+            message = f'Could not find model "{self.arn_of("model", name)}".'
             raise ValidationError(message)
         return self._models[name]
 
-    def _arn(self, kind: str, name: str) -> str:
+    def arn_of(self, kind: str, name: str) -> str:
+        """Return the ARN of a SageMaker resource of this request's account and region."""
         return f"arn:{self.partition}:sagemaker:{self.region}:{self.current_account}:{kind}/{name}"
 
     def _resolved(self, container: dict[str, Any]) -> dict[str, Any]:
