@@ -1,5 +1,6 @@
 """A real `localcloud up` in a process of its own, and what a test needs to talk to it with plain boto3."""
 
+import contextlib
 import io
 import json
 import os
@@ -9,7 +10,7 @@ import sys
 import tarfile
 import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -150,11 +151,12 @@ class LocalCloud:
         source["S3InputMode"] = "File"
         inputs = [{"InputName": "code", "S3Input": source}, *request.pop("ProcessingInputs", [])]
         cluster = {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 10}
+        resources = request.pop("ProcessingResources", {"ClusterConfig": cluster})
         command = {"ContainerEntrypoint": ["python3", "/opt/ml/processing/code/run.py"]}
         self.client("sagemaker").create_processing_job(
             ProcessingJobName=name,
             ProcessingInputs=inputs,
-            ProcessingResources={"ClusterConfig": cluster},
+            ProcessingResources=resources,
             AppSpecification={"ImageUri": XGBOOST_IMAGE, **command, **request.pop("AppSpecification", {})},
             RoleArn=ROLE,
             **request,
@@ -202,6 +204,31 @@ class LocalCloud:
             event["message"]
             for event in logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True)["events"]
         ]
+
+    def log_line(self, name: str, start: str) -> str:
+        """Wait until a training job's log holds a line that begins with `start`; return the line."""
+
+        def found() -> str | None:
+            try:
+                return next((line for line in self.log("Training", name) if line.startswith(start)), None)
+            except self.client("logs").exceptions.ResourceNotFoundException:
+                return None
+
+        return until(found, f"a line that begins with {start!r} in the log of {name}")
+
+    @contextlib.contextmanager
+    def conditions(self, **conditions: object) -> Iterator[None]:
+        """Switch conditions on while the block runs."""
+        self._change_conditions("PUT", json.dumps(conditions).encode())
+        try:
+            yield
+        finally:
+            self._change_conditions("DELETE", None)
+
+    def _change_conditions(self, method: str, body: bytes | None) -> None:
+        request = urllib.request.Request(f"{self.endpoint}/_localcloud/conditions", data=body, method=method)  # noqa: S310 - loopback
+        with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
+            answer.read()
 
     def said(self, kind: str, name: str, line: str) -> None:
         """Wait until a job's log holds a line."""
