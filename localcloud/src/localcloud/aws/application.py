@@ -1,6 +1,6 @@
 """The WSGI application: moto's dispatcher with our SageMaker, the cloud's own status page, resets and the request log.
 
-It patches nothing but one entry of moto's routing table: SageMaker's root path.
+It patches nothing but moto's routing table: SageMaker's root path and the paths of sagemaker-runtime.
 """
 
 import json
@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.sagemaker import urls as sagemaker_urls
+from moto.sagemakerruntime import urls as runtime_urls
 
+from localcloud.aws.faults import Faults
 from localcloud.aws.requestlog import RequestLog
+from localcloud.aws.sagemaker.conditions import Conditions, ConditionsError
+from localcloud.aws.sagemaker.endpoints.runtime import LocalSageMakerRuntime
 from localcloud.aws.sagemaker.front import RunningJobs
 from localcloud.aws.sagemaker.service import LocalSageMaker
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 STATUS_PATH = "/_localcloud/status"
+CONDITIONS_PATH = "/_localcloud/conditions"
 _RESET_PATH = "/moto-api/reset"
 
 
@@ -30,13 +35,22 @@ def build_application(
     """Return the application that serves the cloud."""
     LocalSageMaker.running = running
     sagemaker_urls.url_paths["{0}/$"] = LocalSageMaker.dispatch
+    LocalSageMakerRuntime.running = running
+    for path in runtime_urls.url_paths:
+        runtime_urls.url_paths[path] = LocalSageMakerRuntime.dispatch
+    # moto takes a stream of answers for an operation of SageMaker itself
+    sagemaker_urls.url_paths["{0}/endpoints/(?P<name>[^/]+)/invocations-response-stream$"] = (
+        LocalSageMakerRuntime.dispatch
+    )
     moto = DomainDispatcherApplication(create_backend_app)
-    logged = RequestLog(_Errors(moto), request_log)
+    logged = RequestLog(_Errors(Faults(moto, running.conditions)), request_log)
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path == STATUS_PATH:
             return _json(start_response, HTTPStatus.OK, status())
+        if path == CONDITIONS_PATH:
+            return _change_conditions(running.conditions, environ, start_response)
         if path.startswith("/moto-api"):
             if path.rstrip("/") == _RESET_PATH:
                 running.abandon()
@@ -58,11 +72,29 @@ class _Errors:
         except NotImplementedError as error:
             message = f"localcloud: not implemented: {error}"
             return _json(start_response, HTTPStatus.BAD_REQUEST, _error("UnsupportedOperation", message))
+        except ConnectionError:  # nobody is there to be told
+            raise
         except Exception as error:  # noqa: BLE001 - the last barrier before the client
             traceback.print_exc()
             message = f"localcloud: {type(error).__name__}: {error}"
             return _json(start_response, HTTPStatus.INTERNAL_SERVER_ERROR, _error("InternalFailure", message))
         return answer
+
+
+def _change_conditions(
+    conditions: Conditions, environ: "WSGIEnvironment", start_response: "StartResponse"
+) -> Iterable[bytes]:
+    method = environ["REQUEST_METHOD"]
+    try:
+        if method == "PUT":
+            conditions.replace(json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))))
+        elif method == "DELETE":
+            conditions.clear()
+        elif method != "GET":
+            return _json(start_response, HTTPStatus.METHOD_NOT_ALLOWED, {"message": "GET, PUT or DELETE"})
+    except (ConditionsError, ValueError) as error:
+        return _json(start_response, HTTPStatus.BAD_REQUEST, {"message": str(error)})
+    return _json(start_response, HTTPStatus.OK, conditions.shown())
 
 
 def _error(code: str, message: str) -> dict[str, str]:

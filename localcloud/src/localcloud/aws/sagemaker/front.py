@@ -8,21 +8,29 @@ it to its end.
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from moto.core.responses import ActionResult, EmptyResult
-from moto.sagemaker.exceptions import ResourceInUseException, ValidationError
+from moto.sagemaker.exceptions import ResourceInUseException, SagemakerClientError, ValidationError
 from moto.sagemaker.models import SageMakerModelBackend
 from moto.sagemaker.responses import SageMakerResponse
 
 from localcloud.aws.connections import Connections
 from localcloud.aws.sagemaker.conditions import Conditions
+from localcloud.aws.sagemaker.endpoints.serving import ServingEndpoints
 from localcloud.aws.sagemaker.jobs.execution import Surroundings
 from localcloud.aws.sagemaker.jobs.records import IN_PROGRESS, STOPPING, Record
 from localcloud.engine.engine import ONE_HOST, Engine, Host, Job, Outcome, Work
 from localcloud.engine.store import JobStatus
+
+
+class ResourceLimitExceeded(SagemakerClientError):
+    """The account's quota does not allow it."""
+
+    code = "ResourceLimitExceeded"
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,7 @@ class RunningJobs:
         self.engine = engine
         self.connections = connections
         self.conditions = Conditions()
+        self.endpoints = ServingEndpoints()
         # one creation at a time: looking a name up and storing it must not be interrupted
         self.creating = threading.Lock()
         self._jobs: dict[str, Job] = {}
@@ -73,6 +82,24 @@ class RunningJobs:
         self._jobs[arn] = job
         self.engine.submit(job, until_end)
 
+    def check_quota(self, kind: str, hosts: Sequence[Host]) -> None:
+        """Refuse a job whose instances are more than the conditions allow beside those that run or wait.
+
+        Raises:
+            ResourceLimitExceeded: in AWS's words.
+        """
+        limits = self.conditions.quotas.get(kind, {})
+        used = Counter(host.type for job in list(self._jobs.values()) if job.kind == kind for host in job.hosts)
+        for instance_type, wanted in Counter(host.type for host in hosts).items():
+            if instance_type in limits and used[instance_type] + wanted > limits[instance_type]:
+                message = (
+                    f"The account-level service limit '{instance_type} for {kind} job usage' is {limits[instance_type]}"
+                    f" Instances, with current utilization of {used[instance_type]} Instances and a request delta of "
+                    f"{wanted} Instances. Please use AWS Service Quotas to request an increase for this quota. If AWS "
+                    "Service Quotas is not available, contact AWS support to request an increase for this quota."
+                )
+                raise ResourceLimitExceeded(message)
+
     def stop(self, record: Record, kind: str) -> None:
         """Ask a job to stop, or refuse as AWS does when it has already ended."""
         if not record.begin_stopping():
@@ -86,6 +113,7 @@ class RunningJobs:
         """End all jobs and forget them: moto's records were reset."""
         self.engine.abandon("reset")
         self._jobs.clear()
+        self.endpoints.abandon()
 
 
 class Front(SageMakerResponse):
@@ -107,6 +135,7 @@ class Front(SageMakerResponse):
             if name in table:
                 message = f"{kind.taken} with this name already exists ({table[name].arn})"
                 raise ResourceInUseException(message)
+            self.running.check_quota(kind.word, hosts)
             answer = store()
             record = Record(table[name], kind.status_field)
             record.begin()

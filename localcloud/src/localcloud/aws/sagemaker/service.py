@@ -10,14 +10,14 @@ from moto.core.common_types import TYPE_RESPONSE
 from moto.core.utils import camelcase_to_underscores, method_names_from_class
 from moto.sagemaker.models import sagemaker_backends
 
+from localcloud.aws.sagemaker.endpoints import api as endpoints
 from localcloud.aws.sagemaker.front import RunningJobs
-from localcloud.aws.sagemaker.hosting.models import Models
 from localcloud.aws.sagemaker.processing import api as processing
 from localcloud.aws.sagemaker.training import api as training
 from localcloud.aws.sagemaker.transform import api as transform
 
 # what each part does with the records that an earlier server left
-RESUMED = (training.resume, processing.resume, transform.resume)
+RESUMED = (training.resume, processing.resume, transform.resume, endpoints.resume)
 
 
 def resume(running: RunningJobs) -> None:
@@ -28,7 +28,7 @@ def resume(running: RunningJobs) -> None:
                 part(backend, running)
 
 
-class LocalSageMaker(training.TrainingJobs, processing.ProcessingJobs, transform.TransformJobs, Models):
+class LocalSageMaker(training.TrainingJobs, processing.ProcessingJobs, transform.TransformJobs, endpoints.Endpoints):
     """All operations."""
 
     def call_action(self) -> TYPE_RESPONSE:

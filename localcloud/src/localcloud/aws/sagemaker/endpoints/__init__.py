@@ -1,0 +1,1 @@
+"""Endpoints: their configurations, the processes behind them, and what answers invocations."""
