@@ -1,0 +1,229 @@
+"""What surrounds an endpoint: configurations, asynchronous invocations, captured data, metrics, resets and restarts."""
+
+import base64
+import json
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.contract.inference import make_model
+from tests.contract.local_cloud import LocalCloud, is_alive, until
+from tests.contract.test_endpoints import ARN, ECHO, ask, deploy, make_config
+
+EVERYTHING = [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}]
+
+
+@pytest.fixture(scope="module")
+def echo(cloud: LocalCloud) -> str:
+    """Return a model of factor 2."""
+    return make_model(cloud, "echo-around", ECHO)
+
+
+@pytest.mark.executes("InvokeEndpointAsync")
+def test_asynchronous_invocations(cloud: LocalCloud, echo: str) -> None:
+    """The answer to an object is written where the call said, a failure beside it, and the topics are told."""
+    sns, sqs, runtime = cloud.client("sns"), cloud.client("sqs"), cloud.client("sagemaker-runtime")
+    topic = sns.create_topic(Name="async")["TopicArn"]
+    queue = sqs.create_queue(QueueName="async")["QueueUrl"]
+    address = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=address)
+    output = {
+        "S3OutputPath": "s3://data/async/out",
+        "S3FailurePath": "s3://data/async/failed",
+        "NotificationConfig": {"SuccessTopic": topic, "ErrorTopic": topic},
+    }
+    config = make_config(cloud, "async", ("AllTraffic", echo, 1.0), AsyncInferenceConfig={"OutputConfig": output})
+    described = deploy(cloud, "async", config)
+    assert described["AsyncInferenceConfig"]["OutputConfig"] == output
+
+    accepted = runtime.invoke_endpoint_async(
+        EndpointName="async",
+        InputLocation=cloud.put("async/in/a", "hello"),
+        ContentType="text/csv",
+        Accept="application/x-said",
+        InferenceId="mine",
+    )
+    assert (accepted["InferenceId"], accepted["ResponseMetadata"]["HTTPStatusCode"]) == ("mine", 202)
+    key = accepted["OutputLocation"].removeprefix("s3://data/")
+    until(lambda: key in cloud.keys("async/out/"), "the output")
+    said = json.loads(cloud.get(key))
+    assert (said["got"], said["as"], said["for"]) == ("hello", "text/csv", "application/x-said")
+
+    refused = runtime.invoke_endpoint_async(
+        EndpointName="async", InputLocation=cloud.put("async/in/b", "stone"), ContentType="application/x-fail"
+    )
+    key = refused["FailureLocation"].removeprefix("s3://data/")
+    until(lambda: key in cloud.keys("async/failed/"), "the failure")
+    assert b"ValueError: cannot digest stone" in cloud.get(key)
+
+    told: list[dict[str, Any]] = []
+
+    def both() -> bool:
+        received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        told.extend(json.loads(json.loads(message["Body"])["Message"]) for message in received)
+        return len(told) == 2
+
+    until(both, "both notifications")
+    by_status = {message["invocationStatus"]: message for message in told}
+    assert by_status["Completed"]["inferenceId"] == "mine"
+    assert by_status["Completed"]["responseParameters"]["outputLocation"] == accepted["OutputLocation"]
+    assert by_status["Failed"]["failureReason"].startswith("ModelError: Received server error (500) from primary")
+    with pytest.raises(runtime.exceptions.ValidationError, match="is an asynchronous endpoint"):
+        ask(cloud, "async")
+
+
+@pytest.mark.executes("CreateEndpointConfig", "InvokeEndpoint")
+def test_captured_data(cloud: LocalCloud, echo: str) -> None:
+    """With data capture every invocation leaves a line in S3, in Model Monitor's format, under endpoint and variant."""
+    capture = {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": 100,
+        "DestinationS3Uri": "s3://data/captured",
+        "CaptureOptions": EVERYTHING,
+        "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"]},
+    }
+    config = make_config(cloud, "captured", ("AllTraffic", echo, 1.0), DataCaptureConfig=capture)
+    described = deploy(cloud, "captured", config)
+    assert described["DataCaptureConfig"]["CaptureStatus"] == "Started"
+    cloud.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName="captured", Body=b"1,2", ContentType="text/csv", Accept="text/x-said", InferenceId="seven"
+    )
+    (key,) = until(lambda: cloud.keys("captured/"), "a capture file")
+    now = datetime.now(UTC)
+    hours = {f"captured/captured/AllTraffic/{hour:%Y/%m/%d/%H}" for hour in (now, now - timedelta(hours=1))}
+    assert (key.rpartition("/")[0] in hours, key.endswith(".jsonl")) == (True, True)
+    record = json.loads(cloud.get(key))
+    data, metadata = record["captureData"], record["eventMetadata"]
+    assert data["endpointInput"] == {
+        "observedContentType": "text/csv",
+        "mode": "INPUT",
+        "data": "1,2",
+        "encoding": "CSV",
+    }
+    assert (data["endpointOutput"]["observedContentType"], data["endpointOutput"]["encoding"]) == (
+        "text/x-said",
+        "BASE64",
+    )
+    assert json.loads(base64.b64decode(data["endpointOutput"]["data"]))["got"] == "1,2"
+    assert (metadata["inferenceId"], record["eventVersion"]) == ("seven", "0")
+
+
+@pytest.mark.executes("InvokeEndpoint")
+def test_metrics(cloud: LocalCloud, echo: str) -> None:
+    """Invocations, errors and latencies are CloudWatch metrics of the endpoint and its variant."""
+    deploy(cloud, "measured", make_config(cloud, "measured", ("AllTraffic", echo, 1.0)))
+    for _ in range(3):
+        ask(cloud, "measured")
+    with pytest.raises(ClientError):
+        ask(cloud, "measured", ContentType="application/x-fail")
+
+    def total(metric: str) -> float:
+        now = datetime.now(UTC)
+        found = cloud.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/SageMaker",
+            MetricName=metric,
+            Dimensions=[
+                {"Name": "EndpointName", "Value": "measured"},
+                {"Name": "VariantName", "Value": "AllTraffic"},
+            ],
+            StartTime=now - timedelta(hours=1),
+            EndTime=now + timedelta(hours=1),
+            Period=86400,
+            Statistics=["Sum"],
+        )
+        return float(sum(point["Sum"] for point in found["Datapoints"]))
+
+    until(lambda: total("Invocations") == 4, "the metrics of four invocations")
+    assert (total("Invocation5XXErrors"), total("Invocation4XXErrors")) == (1, 0)
+    assert total("ModelLatency") > 0
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "model": ({"ModelName": "nobody"}, f'Could not find model "{ARN}:model/nobody"'),
+    "type": ({"InstanceType": "ml.tiny"}, "Value 'ml.tiny' at 'productionVariants.1.member.instanceType' failed"),
+    "both": (
+        {"ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 1}},
+        "cannot have both ServerlessConfig and InstanceType",
+    ),
+    "scaling": (
+        {"ManagedInstanceScaling": {"Status": "ENABLED"}},
+        "does not run ManagedInstanceScaling of a production variant",
+    ),
+}
+
+
+@pytest.mark.refuses("CreateEndpointConfig")
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_configurations(cloud: LocalCloud, echo: str, case: str) -> None:
+    """A variant that AWS or the local cloud cannot serve is refused with the configuration."""
+    change, message = REFUSED[case]
+    variant = {"VariantName": "a", "ModelName": echo, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    with pytest.raises(ClientError, match=message) as refusal:
+        cloud.client("sagemaker").create_endpoint_config(
+            EndpointConfigName=f"refused-{case}", ProductionVariants=[variant | change]
+        )
+    assert refusal.value.response["Error"]["Code"] == "ValidationException"
+
+
+@pytest.mark.refuses("CreateEndpointConfig", "DescribeEndpointConfig", "DeleteEndpointConfig")
+def test_refused_names(cloud: LocalCloud, echo: str) -> None:
+    """Taken, doubled and unknown names are refused in AWS's words."""
+    sagemaker = cloud.client("sagemaker")
+    make_config(cloud, "taken", ("a", echo, 1.0))
+    with pytest.raises(ClientError, match=f'already existing endpoint configuration "{ARN}:endpoint-config/taken"'):
+        make_config(cloud, "taken", ("a", echo, 1.0))
+    with pytest.raises(ClientError, match='The variant name "a" was non-unique'):
+        make_config(cloud, "doubled", ("a", echo, 1.0), ("a", echo, 1.0))
+    sagemaker.delete_endpoint_config(EndpointConfigName="taken")
+    for operation in (sagemaker.describe_endpoint_config, sagemaker.delete_endpoint_config):
+        with pytest.raises(ClientError, match=f'Could not find endpoint configuration "{ARN}:endpoint-config/taken"'):
+            operation(EndpointConfigName="taken")
+
+
+@pytest.mark.executes("CreateEndpointConfig", "CreateEndpoint", "InvokeEndpoint")
+def test_serverless(cloud: LocalCloud, echo: str) -> None:
+    """A serverless variant is one process; what it asks for is described."""
+    serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
+    variant = {"VariantName": "AllTraffic", "ModelName": echo, "ServerlessConfig": serverless}
+    cloud.client("sagemaker").create_endpoint_config(EndpointConfigName="serverless", ProductionVariants=[variant])
+    described = deploy(cloud, "serverless", "serverless")
+    assert described["ProductionVariants"][0]["CurrentServerlessConfig"] == serverless
+    assert ask(cloud, "serverless")["factor"] == 2
+
+
+def test_results_that_are_queued_at_moto(cloud: LocalCloud) -> None:
+    """What a user of moto queued as an endpoint's answer is answered, whether the endpoint exists or not."""
+    results = {"results": [{"Body": "queued", "ContentType": "text/x", "InvokedProductionVariant": "v"}]}
+    request = urllib.request.Request(  # noqa: S310 - loopback
+        f"{cloud.endpoint}/moto-api/static/sagemaker/endpoint-results",
+        json.dumps(results).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
+        assert answer.status == 201
+    runtime = cloud.client("sagemaker-runtime")
+    assert runtime.invoke_endpoint(EndpointName="imagined", Body="x")["Body"].read() == b"queued"
+
+
+@pytest.mark.executes("CreateEndpoint", "InvokeEndpoint")
+def test_reset(start_cloud: Any) -> None:
+    """A reset ends the endpoints' processes and frees their names."""
+    cloud: LocalCloud = start_cloud()
+    model = make_model(cloud, "echo", ECHO)
+    deploy(cloud, "reset", make_config(cloud, "reset", ("AllTraffic", model, 1.0)))
+    pid = ask(cloud, "reset")["pid"]
+    reset = urllib.request.Request(f"{cloud.endpoint}/moto-api/reset", method="POST")  # noqa: S310 - loopback
+    urllib.request.urlopen(reset).close()  # noqa: S310 - loopback
+    until(lambda: not is_alive(pid), "the end of the process")
+    assert cloud.client("sagemaker").list_endpoints()["Endpoints"] == []
+    with pytest.raises(ClientError, match="Endpoint reset of account"):
+        ask(cloud, "reset")
+    cloud.client("s3").create_bucket(Bucket="data")
+    make_model(cloud, "echo", ECHO)
+    deploy(cloud, "reset", make_config(cloud, "reset", ("AllTraffic", model, 1.0)))
+    pid = ask(cloud, "reset")["pid"]
+    assert cloud.end() == 0
+    assert not is_alive(pid)
