@@ -67,8 +67,10 @@ class RunningJobs:
         self.creating = threading.Lock()
         self._jobs: dict[str, Job] = {}
 
-    def start(self, kind: str, name: str, record: Record, work: Work, hosts: Sequence[Host]) -> None:
-        """Hand a job to the engine."""
+    def start(
+        self, kind: str, name: str, record: Record, work: Work, hosts: Sequence[Host], *, needs_slot: bool = True
+    ) -> None:
+        """Hand a job to the engine; one that only coordinates others needs no slot."""
         arn = record.get("arn")
 
         def until_end(job: Job) -> Outcome:
@@ -80,7 +82,7 @@ class RunningJobs:
         # before the engine runs it, as a trivial job may have ended when `submit` returns
         job = self.engine.prepare(kind, name, hosts)
         self._jobs[arn] = job
-        self.engine.submit(job, until_end)
+        self.engine.submit(job, until_end, needs_slot=needs_slot)
 
     def check_quota(self, kind: str, hosts: Sequence[Host]) -> None:
         """Refuse a job whose instances are more than the conditions allow beside those that run or wait.
@@ -127,6 +129,8 @@ class Front(SageMakerResponse):
         store: Callable[[], ActionResult],
         run: Callable[[Record], Work],
         hosts: Sequence[Host] = ONE_HOST,
+        *,
+        needs_slot: bool = True,
     ) -> ActionResult:
         """Store a job under a free name and start it; `run` makes its work from the fresh record."""
         name = self._get_param(kind.name_field)
@@ -139,7 +143,7 @@ class Front(SageMakerResponse):
             answer = store()
             record = Record(table[name], kind.status_field)
             record.begin()
-            self.running.start(kind.word, name, record, run(record), hosts)
+            self.running.start(kind.word, name, record, run(record), hosts, needs_slot=needs_slot)
         return answer
 
     def known_job(self, kind: JobKind) -> Record:

@@ -15,9 +15,10 @@ from localcloud.aws.sagemaker.front import RunningJobs
 from localcloud.aws.sagemaker.processing import api as processing
 from localcloud.aws.sagemaker.training import api as training
 from localcloud.aws.sagemaker.transform import api as transform
+from localcloud.aws.sagemaker.tuning import api as tuning
 
 # what each part does with the records that an earlier server left
-RESUMED = (training.resume, processing.resume, transform.resume, endpoints.resume)
+RESUMED = (training.resume, processing.resume, transform.resume, endpoints.resume, tuning.resume)
 
 
 def resume(running: RunningJobs) -> None:
@@ -28,7 +29,13 @@ def resume(running: RunningJobs) -> None:
                 part(backend, running)
 
 
-class LocalSageMaker(training.TrainingJobs, processing.ProcessingJobs, transform.TransformJobs, endpoints.Endpoints):
+class LocalSageMaker(
+    training.TrainingJobs,
+    processing.ProcessingJobs,
+    transform.TransformJobs,
+    endpoints.Endpoints,
+    tuning.TuningJobs,
+):
     """All operations."""
 
     def call_action(self) -> TYPE_RESPONSE:

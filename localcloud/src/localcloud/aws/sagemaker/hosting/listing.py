@@ -21,11 +21,12 @@ def listed(
     name: Callable[[_Item], str],
     *,
     status: Callable[[_Item], str] = lambda _: "",
+    orders: Mapping[str, Callable[[_Item], Any]] | None = None,
 ) -> tuple[list[_Item], str | None]:
     """Return one page of `items` for a List request, and the token of the next page if there is one.
 
     The items have the attributes `creation_time` and, where the request may ask for it, `last_modified_time`, in UTC
-    without a zone.
+    without a zone. `orders` are further values of SortBy.
 
     Raises:
         ValidationError: the page's size or token is none that AWS takes.
@@ -34,6 +35,7 @@ def listed(
     order: Callable[[_Item], Any] = {
         "Name": name,
         "Status": status,
+        **(orders or {}),
     }.get(request.get("SortBy", "CreationTime"), lambda item: item.creation_time)  # type: ignore[attr-defined]
     found.sort(key=order, reverse=request.get("SortOrder", "Descending") == "Descending")
     start = _start(request.get("NextToken"))

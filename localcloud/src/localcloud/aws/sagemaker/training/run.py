@@ -67,6 +67,7 @@ class TrainingRun:
         record.set(
             environment=request.get("Environment"),
             final_metric_data_list=[],
+            objective_values=[],
             model_artifacts=None,
             training_start_time=None,
             training_end_time=None,
@@ -214,6 +215,8 @@ class TrainingRun:
     def _on_metric(self, name: str, value: float, when: datetime) -> None:
         with self._changing:
             others = [item for item in self._record.get("final_metric_data_list") if item["MetricName"] != name]
+            if name == self._hyperparameters.get(script_mode.TUNING_METRIC):
+                self._record.get("objective_values").append(value)
             self._record.set(final_metric_data_list=[*others, {"MetricName": name, "Value": value, "Timestamp": when}])
 
     def _on_stop(self) -> None:

@@ -14,6 +14,8 @@ from localcloud.aws.sagemaker.jobs.execution import Request
 from localcloud.engine.tree import JOB_BASE
 
 PROGRAM = "sagemaker_program"
+# a tuning job tells its training jobs their objective by it; no script sees it
+TUNING_METRIC = "_tuning_objective_metric"
 SUBMIT_DIRECTORY = "sagemaker_submit_directory"
 CODE = f"{JOB_BASE}/code"
 
@@ -28,7 +30,11 @@ def decode(value: str) -> Any:
 
 def user_hyperparameters(hyperparameters: Mapping[str, str]) -> dict[str, Any]:
     """Return the decoded values of those that the script is meant to see."""
-    return {name: decode(value) for name, value in hyperparameters.items() if not name.startswith("sagemaker_")}
+    return {
+        name: decode(value)
+        for name, value in hyperparameters.items()
+        if not name.startswith("sagemaker_") and name != TUNING_METRIC
+    }
 
 
 def user_arguments(hyperparameters: Mapping[str, str]) -> list[str]:
