@@ -122,6 +122,22 @@ def test_killed_container(cloud: LocalCloud, model: str) -> None:
     assert "killed by SIGKILL (exit code 137)" in job["FailureReason"]
 
 
+@pytest.mark.executes("DescribeTransformJob", "ListTransformJobs")
+def test_description_and_list(cloud: LocalCloud, model: str) -> None:
+    """A job is described with AWS's defaults for what was not asked for; jobs are listed newest first."""
+    for name in ("listed-1", "listed-2"):
+        cloud.put(f"{name}/in/a.csv", "1\n")
+        transform(cloud, name, model, Environment={"A": "b"})
+        cloud.finished("Transform", name)
+    job = cloud.describe("Transform", "listed-1")
+    assert job["Environment"] == {"A": "b"}
+    assert job["DataProcessing"] == {"InputFilter": "$", "OutputFilter": "$", "JoinSource": "None"}
+    assert (job["TransformInput"]["SplitType"], job["TransformOutput"]["AssembleWith"]) == ("None", "None")
+    found = cloud.client("sagemaker").list_transform_jobs(NameContains="listed", StatusEquals="Completed")
+    names = [summary["TransformJobName"] for summary in found["TransformJobSummaries"]]
+    assert names == ["listed-2", "listed-1"]
+
+
 @pytest.mark.executes("CreateTransformJob", "StopTransformJob")
 def test_stop(cloud: LocalCloud, model: str) -> None:
     """A stopped job is Stopped at once and keeps the outputs it had finished."""

@@ -1,14 +1,14 @@
 """Asynchronous invocations: the request waits in S3, the answer or the failure is written there, topics are told.
 
-How it works: a pool of threads per cloud; `MaxConcurrentInvocationsPerInstance` bounds how many requests are at the
-models of an endpoint at once.
+How it works: a pool of threads per endpoint, as many as `MaxConcurrentInvocationsPerInstance`. Whatever serves the
+endpoint when a request's turn has come answers it.
 
 What it does not do: survive a restart. What was waiting then is lost.
 """
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.aws.objects import StoredObject, split_uri
-from localcloud.aws.sagemaker.endpoints.instances import Variant
+from localcloud.aws.sagemaker.endpoints.instances import Fleet
 from localcloud.aws.sagemaker.endpoints.invocation import (
     Endpoint,
     ModelFailedError,
@@ -29,15 +29,14 @@ from localcloud.aws.sagemaker.jobs.failures import JobFailedError
 
 # how many requests go to an endpoint at once when its configuration does not say
 DEFAULT_CONCURRENCY = 4
-_THREADS = 32
 
 
 @dataclass(frozen=True)
 class AsyncInvocation:
-    """One accepted request. `request` has no body yet; addresses are S3's."""
+    """One accepted request. `find` returns what serves the endpoint now; `request` has no body yet."""
 
     endpoint: Endpoint
-    variant: Variant
+    find: Callable[[], Fleet | None]
     request: ModelRequest
     source: str
     output: str
@@ -50,32 +49,39 @@ class AsyncInvocations:
 
     def __init__(self) -> None:
         """Start no thread yet."""
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="async-invocation")
         self._lock = threading.Lock()
-        self._bounds: dict[int, threading.Semaphore] = {}
+        self._pools: dict[tuple[str, int], ThreadPoolExecutor] = {}
 
-    def submit(self, invocation: AsyncInvocation) -> None:
-        """Accept one."""
+    def submit(self, arn: str, invocation: AsyncInvocation) -> None:
+        """Accept one for the endpoint with this ARN."""
         config = _config(invocation)
         most = (config.get("ClientConfig") or {}).get("MaxConcurrentInvocationsPerInstance", DEFAULT_CONCURRENCY)
         with self._lock:
-            bound = self._bounds.setdefault(id(invocation.endpoint.fleet), threading.Semaphore(most))
-        self._pool.submit(self._run, invocation, bound)
+            if (arn, most) not in self._pools:
+                self._pools[arn, most] = ThreadPoolExecutor(most, thread_name_prefix="async-invocation")
+            self._pools[arn, most].submit(_run, invocation)
 
-    @staticmethod
-    def _run(invocation: AsyncInvocation, bound: threading.Semaphore) -> None:
-        objects = invocation.endpoint.surroundings.connections.objects()
-        with bound:
-            try:
-                bucket, key = split_uri(invocation.source)
-                body = objects.read(StoredObject(bucket, key, key))
-                answer = invoke(invocation.endpoint, invocation.variant, replace(invocation.request, body=body))
-                objects.write(invocation.output, answer.body)
-            except (ClientError, BotoCoreError, JobFailedError, ModelFailedError, RuntimeRefusalError) as error:
-                _fail(invocation, error)
-            else:
-                parameters = {"contentType": answer.content_type, "outputLocation": invocation.output}
-                _notify(invocation, "SuccessTopic", {"invocationStatus": "Completed", "responseParameters": parameters})
+    def abandon(self) -> None:
+        """Forget what waits."""
+        with self._lock:
+            for pool in self._pools.values():
+                pool.shutdown(wait=False, cancel_futures=True)
+            self._pools.clear()
+
+
+def _run(invocation: AsyncInvocation) -> None:
+    objects = invocation.endpoint.surroundings.connections.objects()
+    endpoint = replace(invocation.endpoint, fleet=invocation.find() or invocation.endpoint.fleet)
+    try:
+        bucket, key = split_uri(invocation.source)
+        body = objects.read(StoredObject(bucket, key, key))
+        answer = invoke(endpoint, endpoint.variant(None), replace(invocation.request, body=body))
+        objects.write(invocation.output, answer.body)
+    except (ClientError, BotoCoreError, JobFailedError, ModelFailedError, RuntimeRefusalError) as error:
+        _fail(invocation, error)
+    else:
+        parameters = {"contentType": answer.content_type, "outputLocation": invocation.output}
+        _notify(invocation, "SuccessTopic", {"invocationStatus": "Completed", "responseParameters": parameters})
 
 
 def _fail(invocation: AsyncInvocation, error: Exception) -> None:

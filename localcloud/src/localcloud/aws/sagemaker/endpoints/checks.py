@@ -6,8 +6,9 @@ from typing import Any
 from moto.sagemaker.exceptions import ValidationError
 
 from localcloud.aws.objects import split_uri
-from localcloud.aws.sagemaker.hosting.checks import check_instance_type, check_maximum
+from localcloud.aws.sagemaker.hosting.checks import check_maximum
 from localcloud.aws.sagemaker.jobs.checks import check_name, unsupported
+from localcloud.aws.sagemaker.jobs.cluster import check_cluster
 from localcloud.aws.sagemaker.jobs.failures import JobFailedError
 
 VARIANTS_LIMIT = 10
@@ -84,7 +85,8 @@ def _check_variant(variant: Mapping[str, Any], field: str) -> None:
                 "or ServerlessConfig."
             )
             raise ValidationError(message)
-        check_instance_type(variant["InstanceType"], "ProductionVariantInstanceType", field)
+        resources = {"InstanceType": variant["InstanceType"], "InstanceCount": variant["InitialInstanceCount"]}
+        check_cluster(resources, field, "ProductionVariantInstanceType")
         return
     if variant.get("InstanceType") or variant.get("InitialInstanceCount"):
         message = (

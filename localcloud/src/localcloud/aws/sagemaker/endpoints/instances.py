@@ -20,10 +20,11 @@ from localcloud.aws.sagemaker.hosting.container import (
     ModelDataError,
 )
 from localcloud.aws.sagemaker.hosting.instance import ModelInstance, in_own_tree
+from localcloud.aws.sagemaker.jobs.cluster import read_cluster
 from localcloud.aws.sagemaker.jobs.execution import Surroundings
 from localcloud.aws.sagemaker.jobs.failures import JobFailedError, JobStoppedError
 from localcloud.aws.sagemaker.jobs.joblog import JobLog
-from localcloud.engine.engine import Job, Outcome
+from localcloud.engine.engine import ONE_HOST, Job, Outcome
 from localcloud.engine.store import JobStatus
 
 LOG_GROUP = "/aws/sagemaker/Endpoints"
@@ -56,7 +57,10 @@ class HostedInstance:
         self._changed = threading.Condition()
         self.requests = 0
         engine = surroundings.engine
-        self._job = engine.prepare("endpoint", f"{endpoint}-{variant['VariantName']}")
+        hosts = (
+            read_cluster({"InstanceType": variant["InstanceType"]}).hosts() if "InstanceType" in variant else ONE_HOST
+        )
+        self._job = engine.prepare("endpoint", f"{endpoint}-{variant['VariantName']}", hosts)
         self._job.stop.on_request(self._wake.set)
         engine.submit(self._job, self._serve, needs_slot=False)
 

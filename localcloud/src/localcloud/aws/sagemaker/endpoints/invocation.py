@@ -52,6 +52,7 @@ class ModelFailedError(Exception):
 class Endpoint:
     """An endpoint in service, as an invocation needs it."""
 
+    arn: str
     name: str
     account: str
     surroundings: Surroundings

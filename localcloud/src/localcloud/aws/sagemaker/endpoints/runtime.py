@@ -146,19 +146,19 @@ class LocalSageMakerRuntime(SageMakerRuntimeResponse):
             inference_id=self._header("Inference-Id") or str(uuid.uuid4()),
             timeout=float(self._header("InvocationTimeoutSeconds") or ASYNC_TIMEOUT_SECONDS),
         )
-        output = config["OutputConfig"]
+        output, arn = config["OutputConfig"], endpoint.arn
         folder = output["S3OutputPath"].rstrip("/")
         name = uuid.uuid4()
         invocation = AsyncInvocation(
             endpoint=endpoint,
-            variant=endpoint.variant(None),
+            find=lambda: self.running.endpoints.find(arn),
             request=request,
             source=source,
             output=f"{folder}/{name}.out",
             failure=f"{output.get('S3FailurePath', folder).rstrip('/')}/{name}-error.out",
             received=datetime.now(UTC),
         )
-        self.running.endpoints.asynchronous.submit(invocation)
+        self.running.endpoints.asynchronous.submit(arn, invocation)
         headers = {
             "Content-Type": "application/json",
             f"{_PREFIX}OutputLocation": invocation.output,
@@ -177,7 +177,9 @@ class LocalSageMakerRuntime(SageMakerRuntimeResponse):
         running = self.running
         surroundings = Surroundings(running.engine, running.connections, self.region, running.conditions)
         kept = record.deployed["kept"]
-        return Endpoint(self._name, self.current_account, surroundings, fleet, kept, running.endpoints.telemetry)
+        return Endpoint(
+            record.arn, self._name, self.current_account, surroundings, fleet, kept, running.endpoints.telemetry
+        )
 
     def _refuse(self, headers: dict[str, str]) -> None:
         for header, parameter in headers.items():

@@ -69,6 +69,7 @@ class ServingEndpoints:
             fleets = list(self._all)
             self._all.clear()
             self._serving.clear()
+        self.asynchronous.abandon()
         for fleet in fleets:
             fleet.stop()
 

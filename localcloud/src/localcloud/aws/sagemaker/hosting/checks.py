@@ -1,11 +1,9 @@
 """What SageMaker refuses when a model is created, and the checks that everything that hosts one shares."""
 
-import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from botocore.session import get_session
 from moto.sagemaker.exceptions import ValidationError
 
 from localcloud.aws.objects import ObjectStore, split_uri
@@ -59,17 +57,6 @@ def check_maximum(field: str, value: int | None, most: int) -> None:
         raise ValidationError(message)
 
 
-def check_instance_type(value: str, shape: str, field: str) -> None:
-    """Refuse an instance type that the API's model does not know."""
-    known = _enum(shape)
-    if value not in known:
-        message = (
-            f"1 validation error detected: Value '{value}' at '{field}.instanceType' failed to satisfy constraint: "
-            f"Member must satisfy enum value set: [{', '.join(known)}]"
-        )
-        raise ValidationError(message)
-
-
 def _check_container(container: Mapping[str, Any], objects: ObjectStore) -> None:
     if not container.get("Image") and not container.get("ModelPackageName"):
         message = "Either Image or ModelPackageName must be provided for a container."
@@ -111,8 +98,3 @@ def _check_hostnames(containers: Sequence[Mapping[str, Any]]) -> None:
     if len(names) != len(set(names)):
         message = f"The ContainerHostname values {', '.join(names)} must be unique within a model."
         raise ValidationError(message)
-
-
-@functools.cache
-def _enum(shape: str) -> tuple[str, ...]:
-    return tuple(get_session().get_service_model("sagemaker").shape_for(shape).metadata["enum"])

@@ -101,8 +101,15 @@ def _naming(container: str) -> Iterator[None]:
         raise
 
 
+def on_host(job: Job, number: int) -> Job:
+    """Return the job as the host with this number (from 0) sees it: as its only one."""
+    housed = copy.copy(job)
+    housed.trees, housed.hosts = (job.trees[number],), (job.hosts[number],)
+    return housed
+
+
 def in_own_tree(job: Job, name: str) -> Job:
-    """Return the job as one of its containers or instances sees it: with a tree of its own."""
+    """Return a job of one host as one of its containers sees it: with a tree of its own."""
     housed = copy.copy(job)
     housed.trees = (JobTree(job.tree.path / name),)
     return housed

@@ -6,8 +6,9 @@ from typing import Any
 from moto.sagemaker.exceptions import ValidationError
 
 from localcloud.aws.objects import ObjectStore
-from localcloud.aws.sagemaker.hosting.checks import check_instance_type, check_maximum
+from localcloud.aws.sagemaker.hosting.checks import check_maximum
 from localcloud.aws.sagemaker.jobs.checks import check_name, check_source, unsupported
+from localcloud.aws.sagemaker.jobs.cluster import check_cluster
 from localcloud.aws.sagemaker.jobs.execution import Request
 from localcloud.aws.sagemaker.transform.paths import WHOLE, PathError, RecordPath
 from localcloud.aws.sagemaker.transform.records import CSV, DEFAULT_PAYLOAD_MB, PROCESSED_TYPES, media_type
@@ -21,7 +22,7 @@ _VARIABLES_LIMIT = 16
 def check_transform(request: Request, objects: ObjectStore, role: str, region: str) -> None:
     """Check a CreateTransformJob request."""
     check_name("transformJobName", request["TransformJobName"])
-    check_instance_type(request["TransformResources"]["InstanceType"], "TransformInstanceType", "transformResources")
+    check_cluster(request["TransformResources"], "transformResources", "TransformInstanceType")
     source = request["TransformInput"]
     if source.get("SplitType", "None") not in {"None", "Line"}:
         unsupported(f"SplitType {source['SplitType']}")

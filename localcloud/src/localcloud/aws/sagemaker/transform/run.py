@@ -20,7 +20,7 @@ from typing import Any
 
 from localcloud.aws.objects import StoredObject, split_uri
 from localcloud.aws.sagemaker.hosting.container import Answer, InvocationTimeoutError
-from localcloud.aws.sagemaker.hosting.instance import ModelInstance, in_own_tree
+from localcloud.aws.sagemaker.hosting.instance import ModelInstance, on_host
 from localcloud.aws.sagemaker.jobs.execution import Request, Surroundings, conclude, stream_suffix
 from localcloud.aws.sagemaker.jobs.failures import REASON_LIMIT, JobFailedError, JobStoppedError, keep_end
 from localcloud.aws.sagemaker.jobs.joblog import JobLog
@@ -33,6 +33,7 @@ LOG_GROUP = "/aws/sagemaker/TransformJobs"
 DEFAULT_TIMEOUT_SECONDS = 600
 DEFAULT_RETRIES = 3
 _SERVER_ERROR = 500
+_NO_PROCESSING = {"InputFilter": "$", "OutputFilter": "$", "JoinSource": "None"}
 _STRATEGIES = {"MultiRecord": "MULTI_RECORD", "SingleRecord": "SINGLE_RECORD"}
 
 
@@ -52,7 +53,16 @@ class TransformRun:
         self._output = request["TransformOutput"]
         self._records = Records(request)
         self._objects = surroundings.connections.objects()
-        record.set(transform_start_time=None, transform_end_time=None, labeling_job_arn=None, auto_ml_job_arn=None)
+        record.set(
+            # AWS describes these with its defaults
+            transform_input={"CompressionType": "None", "SplitType": "None", **self._input},
+            transform_output={"AssembleWith": "None", "KmsKeyId": "", **self._output},
+            data_processing={**_NO_PROCESSING, **(request.get("DataProcessing") or {})},
+            transform_start_time=None,
+            transform_end_time=None,
+            labeling_job_arn=None,
+            auto_ml_job_arn=None,
+        )
 
     def __call__(self, job: Job) -> Outcome:
         """Run it and report its end."""
@@ -63,18 +73,15 @@ class TransformRun:
 
     def _flow(self, job: Job, logs: ExitStack) -> JobStatus:
         self._record.set(transform_start_time=utc_now())
-        count = self._request["TransformResources"]["InstanceCount"]
-        streams = [f"{self._name}/i-{random.getrandbits(68):017x}-{stream_suffix()}" for _ in range(count)]
+        streams = [f"{self._name}/i-{random.getrandbits(68):017x}-{stream_suffix()}" for _ in job.hosts]
         with ExitStack() as running:
             instances = []
-            for number, stream in enumerate(streams, start=1):
-                housed = job if count == 1 else in_own_tree(job, f"instance-{number}")
+            for number, stream in enumerate(streams):
                 log = self._container_logs(stream, logs)
-                instances.append(
-                    running.enter_context(
-                        ModelInstance(self._surroundings, housed, self._containers, self._variables(), log)
-                    )
+                instance = ModelInstance(
+                    self._surroundings, on_host(job, number), self._containers, self._variables(), log
                 )
+                instances.append(running.enter_context(instance))
             self._transform_all(job, list(zip(instances, [self._data_log(s, logs) for s in streams], strict=True)))
         return JobStatus.COMPLETED
 
