@@ -113,6 +113,9 @@ class RunningJobs:
 
     def abandon(self) -> None:
         """End all jobs and forget them: moto's records were reset."""
+        # what coordinates other jobs first: once it has heard of it, it creates no more of them
+        for job in list(self._jobs.values()):
+            job.stop.request()
         self.engine.abandon("reset")
         self._jobs.clear()
         self.endpoints.abandon()
