@@ -106,8 +106,8 @@ def test_pending_jobs_are_not_proposed_again() -> None:
     """While a promising point is being tried, the next proposal is another one."""
     space = Space((numeric("0", "1"),))
     observed = [Observation({"x": x}, abs(float(x) - 0.4)) for x in ("0.0", "0.2", "0.6", "1.0")]
-    first = BayesianSearch(space, random.Random(1)).propose(observed, [])  # noqa: S311 - no secret
-    second = BayesianSearch(space, random.Random(1)).propose(observed, [first])  # noqa: S311 - no secret
+    first = BayesianSearch(space, random.Random(1)).propose(observed, []) or {}  # noqa: S311 - no secret
+    second = BayesianSearch(space, random.Random(1)).propose(observed, [first]) or {}  # noqa: S311 - no secret
     assert abs(float(first["x"]) - float(second["x"])) > 0.01
 
 
@@ -133,10 +133,10 @@ def test_when_a_tuning_job_ends() -> None:
     assert ended([good, runs], all_launched=True) is None
     assert ended([good, better], all_launched=True) == COMPLETED
     assert ended([good, runs], elapsed=120) == COMPLETED
-    target = {"TuningJobCompletionCriteria": {"TargetObjectiveMetricValue": 0.4}}
+    target: dict[str, Any] = {"TuningJobCompletionCriteria": {"TargetObjectiveMetricValue": 0.4}}
     assert ended([good, runs], **target) is None
     assert ended([good, better], **target) == COMPLETED
-    patience = {
+    patience: dict[str, Any] = {
         "TuningJobCompletionCriteria": {"BestObjectiveNotImproving": {"MaxNumberOfTrainingJobsNotImproving": 3}}
     }
     assert ended([better, good, good], **patience) is None
