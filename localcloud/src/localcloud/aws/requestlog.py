@@ -38,6 +38,7 @@ class RequestLog:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Pass the request on and log it when the answer's status is known."""
         entry = describe(environ)
+        environ["localcloud.request"] = entry
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Callable[[bytes], object]:
             self._write({**entry, "status": int(status.split(" ", 1)[0])})

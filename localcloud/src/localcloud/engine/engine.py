@@ -51,11 +51,13 @@ class Host:
         name: As the job's programs see it, as in `algo-1`.
         memory: Bytes of address space of each process; None is no limit.
         processors: How many processors' time a program may use up; None is no limit.
+        type: What the cloud calls a machine of this kind.
     """
 
     name: str
     memory: int | None = None
     processors: int | None = None
+    type: str = ""
 
 
 ONE_HOST = (Host("algo-1"),)

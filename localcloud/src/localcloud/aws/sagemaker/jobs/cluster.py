@@ -39,7 +39,7 @@ class Cluster:
 
     def hosts(self) -> list[Host]:
         """Return the hosts as the engine wants them."""
-        return [Host(instance.host, *_capacity(instance.type)) for instance in self.instances]
+        return [Host(instance.host, *_capacity(instance.type), instance.type) for instance in self.instances]
 
     def resource_config(self, number: int) -> dict[str, Any]:
         """Return /opt/ml/…/config/resourceconfig.json of the host with this number (from 0)."""
