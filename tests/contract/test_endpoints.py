@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ ACCOUNT = "123456789012"
 ARN = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}"
 # answers with what it got and who it is
 ECHO = """
-import json, os
+import json, os, time
 def model_fn(folder):
     with open(folder + "/factor.json") as file:
         return json.load(file)["factor"]
@@ -32,6 +33,8 @@ def transform_fn(factor, body, content_type, accept):
         failed = Response(b"not mine", {"Content-Type": "text/plain"})
         failed.status_code = 422
         return failed
+    if content_type == "application/x-slow":
+        time.sleep(1.5)
     if content_type == "application/x-die":
         os._exit(3)
     said = json.dumps({"factor": factor, "pid": os.getpid(), "got": str(body), "as": content_type, "for": accept})
@@ -179,6 +182,18 @@ def test_model_error(cloud: LocalCloud, endpoint: str) -> None:
     assert all(name.startswith("AllTraffic/i-") for name in stream_lines(cloud, f"/aws/sagemaker/Endpoints/{endpoint}"))
 
 
+@pytest.mark.executes("InvokeEndpointWithResponseStream")
+def test_stream_of_answers(cloud: LocalCloud, endpoint: str) -> None:
+    """A streamed answer comes in parts that make up the whole."""
+    answer = cloud.client("sagemaker-runtime").invoke_endpoint_with_response_stream(
+        EndpointName=endpoint, Body="ä" * 100_000, ContentType="text/csv", Accept="text/x-said"
+    )
+    assert (answer["ContentType"], answer["InvokedProductionVariant"]) == ("text/x-said", "AllTraffic")
+    parts = [event["PayloadPart"]["Bytes"] for event in answer["Body"]]
+    assert json.loads(b"".join(parts))["got"] == "ä" * 100_000
+    assert len(parts) > 1
+
+
 @pytest.mark.executes("InvokeEndpoint")
 def test_container_that_dies(cloud: LocalCloud, config: str) -> None:
     """A container that dies fails the request that killed it and is started again for those that follow."""
@@ -213,8 +228,8 @@ def test_refused_invocations(cloud: LocalCloud, endpoint: str) -> None:
         ask(cloud, endpoint, SessionId="NEW_SESSION")
     with pytest.raises(runtime.exceptions.ValidationError, match="is not an asynchronous endpoint"):
         runtime.invoke_endpoint_async(EndpointName=endpoint, InputLocation="s3://data/x")
-    with pytest.raises(runtime.exceptions.ValidationError, match="does not run InvokeEndpointWithResponseStream"):
-        runtime.invoke_endpoint_with_response_stream(EndpointName=endpoint, Body=b"")
+    with pytest.raises(runtime.exceptions.ValidationError, match="Endpoint nobody of account"):
+        runtime.invoke_endpoint_with_response_stream(EndpointName="nobody", Body=b"")
     with pytest.raises(ClientError, match="HTTP content length exceeded 6291456 bytes") as refusal:
         ask(cloud, endpoint, b"x" * (6 * 1024 * 1024 + 1))
     assert refusal.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
@@ -249,10 +264,12 @@ def test_variants(cloud: LocalCloud, echo: str, other: str) -> None:
 
 @pytest.mark.executes("UpdateEndpoint")
 def test_update(cloud: LocalCloud, config: str, other: str) -> None:
-    """An update lets the old model answer until the new one can, then ends the old one's process."""
+    """An update lets the old model answer until the new one can, and finish what it has; then its process ends."""
     sagemaker = cloud.client("sagemaker")
     deploy(cloud, "updated", config)
     old = ask(cloud, "updated")
+    pool = ThreadPoolExecutor(1)
+    slow = pool.submit(ask, cloud, "updated", ContentType="application/x-slow")
     sagemaker.update_endpoint(
         EndpointName="updated", EndpointConfigName=make_config(cloud, "next", ("AllTraffic", other, 1.0))
     )
@@ -265,6 +282,9 @@ def test_update(cloud: LocalCloud, config: str, other: str) -> None:
     described = settled(cloud, "updated")
     assert (described["EndpointConfigName"], described.get("FailureReason")) == ("next", None)
     assert ask(cloud, "updated")["factor"] == 3
+    assert not slow.done()
+    assert slow.result()["pid"] == old["pid"]
+    pool.shutdown()
     until(lambda: not is_alive(old["pid"]), "the end of the old process")
 
 

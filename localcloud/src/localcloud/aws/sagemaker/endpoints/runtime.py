@@ -3,7 +3,9 @@
 moto answers every invocation with the body `body`, whether the endpoint exists or not. What its users queued at
 `/moto-api/static/sagemaker/…endpoint-results` is still answered by moto, as only a test that asks for it does that.
 
-What it does not do: streams of answers, inference components, sessions, explanations, multi-model endpoints.
+A stream of answers has the whole answer in it from its beginning, in parts: the model server answers at once.
+
+What it does not do: inference components, sessions, explanations, multi-model endpoints.
 """
 
 import json
@@ -18,6 +20,8 @@ from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from localcloud.aws.objects import split_uri
 from localcloud.aws.sagemaker.endpoints.asynchronous import AsyncInvocation
+from localcloud.aws.sagemaker.endpoints.eventstream import event_stream
+from localcloud.aws.sagemaker.endpoints.instances import Variant
 from localcloud.aws.sagemaker.endpoints.invocation import (
     CUSTOM_ATTRIBUTES,
     Endpoint,
@@ -28,6 +32,7 @@ from localcloud.aws.sagemaker.endpoints.invocation import (
 )
 from localcloud.aws.sagemaker.endpoints.records import EndpointRecord
 from localcloud.aws.sagemaker.front import RunningJobs
+from localcloud.aws.sagemaker.hosting.container import Answer
 from localcloud.aws.sagemaker.jobs.execution import Surroundings
 from localcloud.aws.sagemaker.jobs.failures import JobFailedError
 
@@ -70,11 +75,8 @@ class LocalSageMakerRuntime(SageMakerRuntimeResponse):
         return self._answered(self._invoke_async)
 
     def invoke_endpoint_with_response_stream(self) -> TYPE_RESPONSE:
-        """Refuse: the model server answers as a whole."""
-        message = (
-            "localcloud does not run InvokeEndpointWithResponseStream; see localcloud/README.md for what it covers"
-        )
-        return _error("ValidationError", HTTPStatus.BAD_REQUEST, {"Message": message})
+        """Ask a model and answer with a stream of what it answers."""
+        return self._answered(self._stream)
 
     def _answered(self, operation: Any) -> TYPE_RESPONSE:
         """Turn a refusal or the model's failure into AWS's answer."""
@@ -94,6 +96,21 @@ class LocalSageMakerRuntime(SageMakerRuntimeResponse):
         return answer
 
     def _invoke(self) -> TYPE_RESPONSE:
+        variant, answer = self._ask(self.headers.get("Accept"))
+        headers = {"Content-Type": answer.content_type, **_origin(variant, answer)}
+        return _response(HTTPStatus.OK, headers, answer.body)
+
+    def _stream(self) -> TYPE_RESPONSE:
+        variant, answer = self._ask(self._header("Accept"))
+        headers = {
+            "Content-Type": "application/vnd.amazon.eventstream",
+            f"{_PREFIX}Content-Type": answer.content_type,
+            **_origin(variant, answer),
+        }
+        return _response(HTTPStatus.OK, headers, event_stream(answer.body))
+
+    def _ask(self, accept: str | None) -> tuple[Variant, Answer]:
+        """Return the answer to a synchronous request, and the variant that gave it."""
         self._refuse(_UNSUPPORTED)
         if len(self.body) > BODY_LIMIT:
             message = f"HTTP content length exceeded {BODY_LIMIT} bytes."
@@ -111,17 +128,12 @@ class LocalSageMakerRuntime(SageMakerRuntimeResponse):
         request = ModelRequest(
             body=self.body,
             content_type=self.headers.get("Content-Type", ""),
-            accept=self.headers.get("Accept"),
+            accept=accept,
             custom_attributes=self._header("Custom-Attributes"),
             inference_id=self._header("Inference-Id"),
             timeout=TIMEOUT_SECONDS,
         )
-        answer = invoke(endpoint, variant, request)
-        headers = {"Content-Type": answer.content_type, "x-Amzn-Invoked-Production-Variant": variant.name}
-        custom = answer.headers.get(CUSTOM_ATTRIBUTES.lower())
-        if custom:
-            headers[CUSTOM_ATTRIBUTES] = custom
-        return _response(HTTPStatus.OK, headers, answer.body)
+        return variant, invoke(endpoint, variant, request)
 
     def _invoke_async(self) -> TYPE_RESPONSE:
         self._refuse(_UNSUPPORTED_ASYNC)
@@ -198,6 +210,15 @@ class LocalSageMakerRuntime(SageMakerRuntimeResponse):
     @property
     def _log_group(self) -> str:
         return f"/aws/sagemaker/Endpoints/{self._name}"
+
+
+def _origin(variant: Variant, answer: Answer) -> dict[str, str]:
+    """Return the headers that say where an answer comes from."""
+    headers = {"x-Amzn-Invoked-Production-Variant": variant.name}
+    custom = answer.headers.get(CUSTOM_ATTRIBUTES.lower())
+    if custom:
+        headers[CUSTOM_ATTRIBUTES] = custom
+    return headers
 
 
 def _error(code: str, status: int, details: dict[str, Any]) -> TYPE_RESPONSE:

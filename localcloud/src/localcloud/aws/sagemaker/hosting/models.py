@@ -18,6 +18,8 @@ class Models(Front):
         """Store a model under a free name (moto overwrites), with all that was asked for."""
         request = self.request_body()
         check_model(request, self.running.connections.objects())
+        for container in [request.get("PrimaryContainer") or {}, *(request.get("Containers") or [])]:
+            self._resolved(container)
         with self.running.creating:
             existing = self._models.get(request["ModelName"])
             if existing is not None:
@@ -91,6 +93,9 @@ class Models(Front):
         if not package:
             return container
         found = self.sagemaker_backend.describe_model_package(package)
+        if not found.inference_specification:
+            message = f"The model package {package} has no InferenceSpecification, so no model can be made from it."
+            raise ValidationError(message)
         specified = found.inference_specification["Containers"][0]
         variables = {**(specified.get("Environment") or {}), **(container.get("Environment") or {})}
         return {**specified, **container, "Environment": variables}

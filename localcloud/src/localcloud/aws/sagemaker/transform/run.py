@@ -18,6 +18,8 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from localcloud.aws.objects import StoredObject, split_uri
 from localcloud.aws.sagemaker.hosting.container import Answer, InvocationTimeoutError
 from localcloud.aws.sagemaker.hosting.instance import ModelInstance, on_host
@@ -140,11 +142,17 @@ class TransformRun:
 
     def _transform(self, transform: "_ObjectTransform") -> None:
         """Transform one object; its output appears whole or not at all."""
-        data = self._objects.read(transform.item)
+        item = transform.item
+        try:
+            data = self._objects.read(item)
+        except ClientError as error:  # a manifest may list what does not exist
+            details = error.response["Error"]
+            message = f"ClientError: Data download failed: {item.uri}: {details['Code']}: {details['Message']}"
+            raise JobFailedError(message) from error
         assembled = transform(data)
         bucket, prefix = split_uri(self._output["S3OutputPath"].rstrip("/"))
         folder = f"{prefix}/" if prefix else ""
-        self._objects.write(f"s3://{bucket}/{folder}{transform.item.relative}.out", assembled)
+        self._objects.write(f"s3://{bucket}/{folder}{item.relative}.out", assembled)
 
     @property
     def _concurrent(self) -> int:
