@@ -10,6 +10,7 @@ import os, pathlib, sys, time
 folder = pathlib.Path("/opt/ml/checkpoints")
 if not folder.is_dir():
     folder = pathlib.Path(os.environ["SM_MODEL_DIR"]).parent / "checkpoints"
+folder.mkdir(exist_ok=True)
 state = folder / "step.txt"
 first = int(state.read_text()) if state.is_file() else 0
 print("begins at", first, flush=True)
@@ -109,7 +110,11 @@ def test_a_spot_job_waits_no_longer_than_allowed(cloud: LocalCloud) -> None:
             StoppingCondition={"MaxRuntimeInSeconds": 2, "MaxWaitTimeInSeconds": 2},
         )
         job = cloud.finished("Training", "waits")
-    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxWaitTimeExceeded")
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"], job.get("FailureReason")) == (
+        "Stopped",
+        "MaxWaitTimeExceeded",
+        None,
+    )
 
 
 @pytest.mark.parametrize(
