@@ -59,18 +59,35 @@ def test_asynchronous_invocations(cloud: LocalCloud, echo: str) -> None:
     until(lambda: key in cloud.keys("async/failed/"), "the failure")
     assert b"ValueError: cannot digest stone" in cloud.get(key)
 
+    slow = runtime.invoke_endpoint_async(
+        EndpointName="async",
+        InputLocation="s3://data/async/in/a",
+        ContentType="application/x-slow",
+        InvocationTimeoutSeconds=1,
+    )
+    missing = runtime.invoke_endpoint_async(EndpointName="async", InputLocation="s3://data/async/in/none")
+    for call, reason in (
+        (slow, b"Your invocation timed out while waiting for a response from container primary."),
+        (missing, b"Unable to download s3://data/async/in/none"),
+    ):
+        key = call["FailureLocation"].removeprefix("s3://data/")
+        until(lambda key=key: key in cloud.keys("async/failed/"), "the failure")  # type: ignore[misc]
+        assert reason in cloud.get(key)
+
     told: list[dict[str, Any]] = []
 
-    def both() -> bool:
+    def all_four() -> bool:
         received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
         told.extend(json.loads(json.loads(message["Body"])["Message"]) for message in received)
-        return len(told) == 2
+        return len(told) == 4
 
-    until(both, "both notifications")
-    by_status = {message["invocationStatus"]: message for message in told}
-    assert by_status["Completed"]["inferenceId"] == "mine"
-    assert by_status["Completed"]["responseParameters"]["outputLocation"] == accepted["OutputLocation"]
-    assert by_status["Failed"]["failureReason"].startswith("ModelError: Received server error (500) from primary")
+    until(all_four, "the notifications")
+    by_id = {message["inferenceId"]: message for message in told}
+    assert by_id["mine"]["invocationStatus"] == "Completed"
+    assert by_id["mine"]["responseParameters"]["outputLocation"] == accepted["OutputLocation"]
+    failed = by_id[refused["InferenceId"]]
+    assert failed["invocationStatus"] == "Failed"
+    assert failed["failureReason"].startswith("ModelError: Received server error (500) from primary")
     with pytest.raises(runtime.exceptions.ValidationError, match="is an asynchronous endpoint"):
         ask(cloud, "async")
 
@@ -148,6 +165,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 1}},
         "cannot have both ServerlessConfig and InstanceType",
     ),
+    "memory": (
+        {
+            "InstanceType": None,
+            "InitialInstanceCount": None,
+            "ServerlessConfig": {"MemorySizeInMB": 2000, "MaxConcurrency": 1},
+        },
+        "Value '2000' at 'productionVariants.1.member.serverlessConfig.memorySizeInMB' failed",
+    ),
+    "nothing": (
+        {"InstanceType": None, "InitialInstanceCount": None},
+        "requires InstanceType and InitialInstanceCount, or ServerlessConfig",
+    ),
     "scaling": (
         {"ManagedInstanceScaling": {"Status": "ENABLED"}},
         "does not run ManagedInstanceScaling of a production variant",
@@ -163,7 +192,8 @@ def test_refused_configurations(cloud: LocalCloud, echo: str, case: str) -> None
     variant = {"VariantName": "a", "ModelName": echo, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
     with pytest.raises(ClientError, match=message) as refusal:
         cloud.client("sagemaker").create_endpoint_config(
-            EndpointConfigName=f"refused-{case}", ProductionVariants=[variant | change]
+            EndpointConfigName=f"refused-{case}",
+            ProductionVariants=[{field: value for field, value in (variant | change).items() if value is not None}],
         )
     assert refusal.value.response["Error"]["Code"] == "ValidationException"
 

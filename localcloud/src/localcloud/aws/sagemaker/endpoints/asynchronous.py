@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -33,7 +34,18 @@ DEFAULT_CONCURRENCY = 4
 
 @dataclass(frozen=True)
 class AsyncInvocation:
-    """One accepted request. `find` returns what serves the endpoint now; `request` has no body yet."""
+    """One accepted request.
+
+    Args:
+        endpoint: The endpoint as it was.
+        find: Returns what serves the endpoint now.
+        request: What the model gets, without the body yet.
+        source: Where the body is in S3.
+        output: Where the answer goes.
+        failure: Where the reason goes when there is no answer.
+        received: When it was accepted.
+        time_to_live: For how many seconds it may wait.
+    """
 
     endpoint: Endpoint
     find: Callable[[], Fleet | None]
@@ -42,6 +54,7 @@ class AsyncInvocation:
     output: str
     failure: str
     received: datetime
+    time_to_live: float
 
 
 class AsyncInvocations:
@@ -73,6 +86,7 @@ def _run(invocation: AsyncInvocation) -> None:
     objects = invocation.endpoint.surroundings.connections.objects()
     endpoint = replace(invocation.endpoint, fleet=invocation.find() or invocation.endpoint.fleet)
     try:
+        _check_age(invocation)
         bucket, key = split_uri(invocation.source)
         body = objects.read(StoredObject(bucket, key, key))
         answer = invoke(endpoint, endpoint.variant(None), replace(invocation.request, body=body))
@@ -82,6 +96,12 @@ def _run(invocation: AsyncInvocation) -> None:
     else:
         parameters = {"contentType": answer.content_type, "outputLocation": invocation.output}
         _notify(invocation, "SuccessTopic", {"invocationStatus": "Completed", "responseParameters": parameters})
+
+
+def _check_age(invocation: AsyncInvocation) -> None:
+    if (datetime.now(UTC) - invocation.received).total_seconds() > invocation.time_to_live:
+        message = f"the request waited longer than {invocation.time_to_live:g} s"
+        raise RuntimeRefusalError("ValidationError", HTTPStatus.BAD_REQUEST, message)
 
 
 def _fail(invocation: AsyncInvocation, error: Exception) -> None:

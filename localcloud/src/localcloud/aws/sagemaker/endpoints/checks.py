@@ -15,8 +15,14 @@ VARIANTS_LIMIT = 10
 CONCURRENCY_LIMIT = 200
 STARTUP_LIMIT_SECONDS = 3600
 _MEMORY_SIZES = [1024, 2048, 3072, 4096, 5120, 6144]
-_UNSUPPORTED = ("ShadowProductionVariants", "ExplainerConfig")
-_UNSUPPORTED_OF_VARIANT = ("InstancePools", "CoreDumpConfig", "ManagedInstanceScaling", "CapacityReservationConfig")
+_UNSUPPORTED = ("ShadowProductionVariants", "ExplainerConfig", "MetricsConfig")
+_UNSUPPORTED_OF_VARIANT = (
+    "AcceleratorType",
+    "InstancePools",
+    "CoreDumpConfig",
+    "ManagedInstanceScaling",
+    "CapacityReservationConfig",
+)
 
 
 def check_config(request: Mapping[str, Any]) -> None:
@@ -109,6 +115,8 @@ def _check_async(config: Mapping[str, Any], variants: Sequence[Mapping[str, Any]
         message = "AsyncInferenceConfig is not supported with ServerlessConfig."
         raise ValidationError(message)
     output = config["OutputConfig"]
+    if (output.get("NotificationConfig") or {}).get("IncludeInferenceResponseIn"):
+        unsupported("IncludeInferenceResponseIn")
     if not output.get("S3OutputPath"):
         message = "AsyncInferenceConfig requires OutputConfig.S3OutputPath."
         raise ValidationError(message)

@@ -10,7 +10,14 @@ from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.hosting.models import Models
 
 # what a configuration may hold beyond what moto keeps
-_KEPT = ("AsyncInferenceConfig", "DataCaptureConfig", "KmsKeyId", "VpcConfig", "ExecutionRoleArn", "MetricsConfig")
+_KEPT = (
+    "AsyncInferenceConfig",
+    "DataCaptureConfig",
+    "KmsKeyId",
+    "VpcConfig",
+    "ExecutionRoleArn",
+    "EnableNetworkIsolation",
+)
 # moto's own list of instance types is older than the API's model, which has been asked before
 _TYPE_KNOWN_TO_MOTO = "ml.m5.large"
 DEFAULT_WEIGHT = 1.0

@@ -21,7 +21,8 @@ from localcloud.aws.sagemaker.jobs.execution import Surroundings
 
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 _SERVER_ERROR = 500
-_UNAVAILABLE = 503
+UNAVAILABLE = "ServiceUnavailable"
+_UNAVAILABLE_STATUS = 503
 _CAPTURE_EVERYTHING = 100
 
 
@@ -115,9 +116,9 @@ def invoke(endpoint: Endpoint, variant: Variant, request: ModelRequest) -> Answe
         message = f"Endpoint {endpoint.name} of account {endpoint.account} has reached its maximum concurrency."
         raise RuntimeRefusalError("ThrottlingException", 429, message) from error
     except NoInstanceError as error:
-        status = _UNAVAILABLE
+        status = _UNAVAILABLE_STATUS
         message = f"Endpoint {endpoint.name} of account {endpoint.account} has no healthy instance."
-        raise RuntimeRefusalError("ServiceUnavailable", _UNAVAILABLE, message) from error
+        raise RuntimeRefusalError(UNAVAILABLE, _UNAVAILABLE_STATUS, message) from error
     except ContainerError as error:
         status = _SERVER_ERROR
         raise _no_answer(endpoint, error) from error

@@ -24,6 +24,7 @@ from localcloud.aws.sagemaker.endpoints.eventstream import event_stream
 from localcloud.aws.sagemaker.endpoints.instances import Variant
 from localcloud.aws.sagemaker.endpoints.invocation import (
     CUSTOM_ATTRIBUTES,
+    UNAVAILABLE,
     Endpoint,
     ModelFailedError,
     ModelRequest,
@@ -40,6 +41,7 @@ from localcloud.aws.sagemaker.jobs.failures import JobFailedError
 BODY_LIMIT = 6 << 20
 TIMEOUT_SECONDS = 60.0
 ASYNC_TIMEOUT_SECONDS = 900.0
+TIME_TO_LIVE_SECONDS = 21600.0
 _PREFIX = "X-Amzn-SageMaker-"
 # headers of a request that ask for what does not exist here
 _UNSUPPORTED = {
@@ -133,7 +135,13 @@ class LocalSageMakerRuntime(SageMakerRuntimeResponse):
             inference_id=self._header("Inference-Id"),
             timeout=TIMEOUT_SECONDS,
         )
-        return variant, invoke(endpoint, variant, request)
+        try:
+            return variant, invoke(endpoint, variant, request)
+        except RuntimeRefusalError as error:
+            # an update took the fleet away between finding it and asking it
+            if error.code != UNAVAILABLE or self.running.endpoints.find(endpoint.arn) is endpoint.fleet:
+                raise
+            return self._ask(accept)
 
     def _invoke_async(self) -> TYPE_RESPONSE:
         self._refuse(_UNSUPPORTED_ASYNC)
@@ -169,6 +177,7 @@ class LocalSageMakerRuntime(SageMakerRuntimeResponse):
             output=f"{folder}/{name}.out",
             failure=f"{output.get('S3FailurePath', folder).rstrip('/')}/{name}-error.out",
             received=datetime.now(UTC),
+            time_to_live=float(self._header("RequestTTLSeconds") or TIME_TO_LIVE_SECONDS),
         )
         self.running.endpoints.asynchronous.submit(arn, invocation)
         headers = {
