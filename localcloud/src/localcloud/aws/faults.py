@@ -40,7 +40,8 @@ class Faults:
         if fault.kind == "reset":
             connection: socket.socket = environ["werkzeug.socket"]
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
-            connection.close()
+            # the handler reads the end of the connection and closes it
+            connection.shutdown(socket.SHUT_RD)
             message = "the conditions ask for it"
             raise ConnectionResetError(message)
         return _error(fault, start_response)
