@@ -2,6 +2,7 @@
 
 import base64
 import json
+import signal
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from botocore.exceptions import ClientError
 from tests.contract.inference import make_model
 from tests.contract.local_cloud import LocalCloud, is_alive, until
 from tests.contract.test_endpoints import ARN, ECHO, ask, deploy, make_config
+from tests.contract.test_transform import transform
 
 EVERYTHING = [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}]
 
@@ -257,3 +259,31 @@ def test_reset(start_cloud: Any) -> None:
     pid = ask(cloud, "reset")["pid"]
     assert cloud.end() == 0
     assert not is_alive(pid)
+
+
+@pytest.mark.verify
+@pytest.mark.executes("CreateEndpoint", "InvokeEndpoint", "CreateTransformJob")
+def test_without_user_namespaces(start_cloud: Any) -> None:
+    """Endpoints, and several instances of a transform, work where /opt/ml is rewritten to real paths."""
+    cloud: LocalCloud = start_cloud("--isolation", "paths")
+    model = make_model(cloud, "echo", ECHO)
+    deploy(cloud, "paths", make_config(cloud, "paths", ("AllTraffic", model, 1.0)))
+    assert ask(cloud, "paths")["factor"] == 2
+    for name in "ab":
+        cloud.put(f"paths/in/{name}", name)
+    resources = {"InstanceType": "ml.m5.large", "InstanceCount": 2}
+    transform(cloud, "paths", model, TransformResources=resources)
+    assert cloud.finished("Transform", "paths")["TransformJobStatus"] == "Completed"
+    assert [json.loads(cloud.get(f"paths/out/{name}.out"))["got"] for name in "ab"] == ["a", "b"]
+
+
+@pytest.mark.verify
+@pytest.mark.executes("CreateEndpoint")
+def test_killed_server(start_cloud: Any) -> None:
+    """An endpoint's process does not outlive a server that is killed."""
+    cloud: LocalCloud = start_cloud()
+    model = make_model(cloud, "echo", ECHO)
+    deploy(cloud, "orphan", make_config(cloud, "orphan", ("AllTraffic", model, 1.0)))
+    pid = ask(cloud, "orphan")["pid"]
+    cloud.end(signal.SIGKILL)
+    until(lambda: not is_alive(pid), "the end of the process")

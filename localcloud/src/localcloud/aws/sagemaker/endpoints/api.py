@@ -15,7 +15,7 @@ from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.models import SageMakerModelBackend
 
 from localcloud.aws.sagemaker.endpoints.checks import check_deployment, check_unique
-from localcloud.aws.sagemaker.endpoints.configs import EndpointConfigs, kept
+from localcloud.aws.sagemaker.endpoints.configs import EndpointConfigs, completed, kept
 from localcloud.aws.sagemaker.endpoints.records import (
     CHANGING,
     CREATING,
@@ -148,12 +148,13 @@ class Endpoints(EndpointConfigs):
     def _deployment(self, config: str) -> dict[str, Any]:
         """Return all that a configuration deploys; refuse it when a model or an image is not known."""
         stored = self.known_config(config)
+        variants = [completed(variant) for variant in stored.production_variants]
         containers = {}
-        for variant in stored.production_variants:
+        for variant in variants:
             containers[variant["ModelName"]], _ = self.model_containers(variant["ModelName"])
             for container in containers[variant["ModelName"]]:
                 check_image(container.get("Image", ""))
-        return deployment_of(config, stored.production_variants, kept(stored), containers)
+        return deployment_of(config, variants, kept(stored), containers)
 
 
 def resume(backend: SageMakerModelBackend, running: RunningJobs) -> None:

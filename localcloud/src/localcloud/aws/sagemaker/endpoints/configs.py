@@ -30,7 +30,7 @@ class EndpointConfigs(Models):
         """Store a configuration under a free name (moto overwrites)."""
         request = self.request_body()
         check_config(request)
-        variants = [_completed(variant) for variant in request["ProductionVariants"]]
+        variants = [completed(variant) for variant in request["ProductionVariants"]]
         for variant in variants:
             self.model_containers(variant["ModelName"])
         name = request["EndpointConfigName"]
@@ -100,6 +100,6 @@ def kept(stored: Any) -> dict[str, Any]:
     return request
 
 
-def _completed(variant: dict[str, Any]) -> dict[str, Any]:
+def completed(variant: dict[str, Any]) -> dict[str, Any]:
     """Return a variant with AWS's defaults."""
     return {"InitialVariantWeight": DEFAULT_WEIGHT, **variant}

@@ -76,8 +76,10 @@ class EndpointRecord:
             "CreationTime": stored.creation_time,
             "LastModifiedTime": stored.last_modified_time,
         }
-        if deployed is not None:
+        # what CloudFormation made at moto is in service without being deployed
+        if deployed is not None or self.status == IN_SERVICE:
             shown["ProductionVariants"] = stored.production_variants
+        if deployed is not None:
             shown["AsyncInferenceConfig"] = deployed["kept"].get("AsyncInferenceConfig")
             shown["DataCaptureConfig"] = _capture_summary(deployed["kept"].get("DataCaptureConfig"))
         if deployed is not None and pending is not None:
