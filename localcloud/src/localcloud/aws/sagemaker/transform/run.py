@@ -143,6 +143,8 @@ class TransformRun:
     def _transform(self, transform: "_ObjectTransform") -> None:
         """Transform one object; its output appears whole or not at all."""
         item = transform.item
+        if transform.job.stop.requested:
+            raise JobStoppedError
         try:
             data = self._objects.read(item)
         except ClientError as error:  # a manifest may list what does not exist
@@ -182,7 +184,7 @@ class _ObjectTransform:
         records: Records,
     ) -> None:
         self.item = item
-        self._job = job
+        self.job = job
         self._instance = instance
         self._say = say
         self._sender = sender
@@ -218,7 +220,7 @@ class _ObjectTransform:
         """Return the answer to one request, asking again when the server fails."""
         for attempt in range(self._attempts):
             last = attempt + 1 == self._attempts
-            if self._job.stop.requested:
+            if self.job.stop.requested:
                 raise JobStoppedError
             try:
                 _, answer = self._instance.invoke(payload, self._headers, self._timeout)
