@@ -13,6 +13,7 @@ from moto.sagemaker.models import sagemaker_backends
 from localcloud.aws.sagemaker.endpoints import api as endpoints
 from localcloud.aws.sagemaker.front import RunningJobs
 from localcloud.aws.sagemaker.processing import api as processing
+from localcloud.aws.sagemaker.registry.api import ModelRegistry
 from localcloud.aws.sagemaker.training import api as training
 from localcloud.aws.sagemaker.transform import api as transform
 from localcloud.aws.sagemaker.tuning import api as tuning
@@ -35,6 +36,7 @@ class LocalSageMaker(
     transform.TransformJobs,
     endpoints.Endpoints,
     tuning.TuningJobs,
+    ModelRegistry,
 ):
     """All operations."""
 

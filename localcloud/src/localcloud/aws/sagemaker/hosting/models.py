@@ -9,6 +9,7 @@ from localcloud.aws.sagemaker.front import Front
 from localcloud.aws.sagemaker.hosting.checks import check_model
 from localcloud.aws.sagemaker.hosting.container import model_data
 from localcloud.aws.sagemaker.hosting.listing import listed
+from localcloud.aws.sagemaker.registry.records import Package, check_deployable, stored_package
 
 
 class Models(Front):
@@ -20,6 +21,8 @@ class Models(Front):
         check_model(request, self.running.connections.objects())
         for container in [request.get("PrimaryContainer") or {}, *(request.get("Containers") or [])]:
             self._resolved(container)
+            if container.get("ModelPackageName"):
+                check_deployable(self._package(container["ModelPackageName"]))
         with self.running.creating:
             existing = self._models.get(request["ModelName"])
             if existing is not None:
@@ -92,13 +95,17 @@ class Models(Front):
         package = container.get("ModelPackageName")
         if not package:
             return container
-        found = self.sagemaker_backend.describe_model_package(package)
+        found = self._package(package)
         if not found.inference_specification:
             message = f"The model package {package} has no InferenceSpecification, so no model can be made from it."
             raise ValidationError(message)
         specified = found.inference_specification["Containers"][0]
         variables = {**(specified.get("Environment") or {}), **(container.get("Environment") or {})}
         return {**specified, **container, "Environment": variables}
+
+    def _package(self, name: str) -> Package:
+        arn = name if name.startswith("arn:") else self.arn_of("model-package", name.lower())
+        return stored_package(self.sagemaker_backend, arn)
 
 
 def _described(container: dict[str, Any]) -> dict[str, Any]:

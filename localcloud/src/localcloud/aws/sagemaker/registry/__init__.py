@@ -1,0 +1,1 @@
+"""The model registry: packages and their groups."""
