@@ -10,10 +10,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.sagemaker import urls as sagemaker_urls
 from moto.sagemakerruntime import urls as runtime_urls
 
+from localcloud.aws.dispatcher import Dispatcher
 from localcloud.aws.faults import Faults
 from localcloud.aws.requestlog import RequestLog
 from localcloud.aws.sagemaker.conditions import Conditions, ConditionsError
@@ -42,7 +42,7 @@ def build_application(
     sagemaker_urls.url_paths["{0}/endpoints/(?P<name>[^/]+)/invocations-response-stream$"] = (
         LocalSageMakerRuntime.dispatch
     )
-    moto = DomainDispatcherApplication(create_backend_app)
+    moto = Dispatcher()
     logged = RequestLog(_Errors(Faults(moto, running.conditions)), request_log)
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
