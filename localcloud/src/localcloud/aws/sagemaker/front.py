@@ -107,7 +107,11 @@ class RunningJobs:
         if not record.begin_stopping():
             message = f"The request was rejected because the {kind} job is in status {record.status}."
             raise ValidationError(message)
-        job = self._jobs.get(record.get("arn"))
+        self.ask_to_stop(record.get("arn"))
+
+    def ask_to_stop(self, arn: str) -> None:
+        """Ask what runs under an ARN to stop; nothing happens when it has ended."""
+        job = self._jobs.get(arn)
         if job is not None:
             job.stop.request()
 
@@ -146,7 +150,9 @@ class Front(SageMakerResponse):
             answer = store()
             record = Record(table[name], kind.status_field)
             record.begin()
-            self.running.start(kind.word, name, record, run(record), hosts, needs_slot=needs_slot)
+            work = run(record)
+            record.announce()
+            self.running.start(kind.word, name, record, work, hosts, needs_slot=needs_slot)
         return answer
 
     def known_job(self, kind: JobKind) -> Record:

@@ -12,6 +12,8 @@ from moto.sagemaker.models import sagemaker_backends
 
 from localcloud.aws.sagemaker.endpoints import api as endpoints
 from localcloud.aws.sagemaker.front import RunningJobs
+from localcloud.aws.sagemaker.pipelines import api as pipelines
+from localcloud.aws.sagemaker.pipelines.executions import PipelineExecutions
 from localcloud.aws.sagemaker.processing import api as processing
 from localcloud.aws.sagemaker.registry.api import ModelRegistry
 from localcloud.aws.sagemaker.training import api as training
@@ -19,7 +21,7 @@ from localcloud.aws.sagemaker.transform import api as transform
 from localcloud.aws.sagemaker.tuning import api as tuning
 
 # what each part does with the records that an earlier server left
-RESUMED = (training.resume, processing.resume, transform.resume, endpoints.resume, tuning.resume)
+RESUMED = (training.resume, processing.resume, transform.resume, endpoints.resume, tuning.resume, pipelines.resume)
 
 
 def resume(running: RunningJobs) -> None:
@@ -37,6 +39,7 @@ class LocalSageMaker(
     endpoints.Endpoints,
     tuning.TuningJobs,
     ModelRegistry,
+    PipelineExecutions,
 ):
     """All operations."""
 
