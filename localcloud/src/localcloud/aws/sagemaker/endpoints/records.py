@@ -8,6 +8,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from localcloud.aws.sagemaker.changes import endpoint_changed
 from localcloud.aws.sagemaker.jobs.records import utc_now
 
 CREATING, UPDATING, SYSTEM_UPDATING = "Creating", "Updating", "SystemUpdating"
@@ -92,9 +93,13 @@ class EndpointRecord:
 
     def _set(self, **fields: object) -> None:
         # the status comes last: whoever sees it sees what belongs to it
+        before = getattr(self._stored, "told_status", None)
         for field, value in fields.items():
             setattr(self._stored, field, value)
         self._stored.last_modified_time = utc_now()
+        if self.status != before:
+            self._stored.told_status = self.status
+            endpoint_changed(self.arn, self.description(), self._stored.tags)
 
 
 def deployment_of(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from localcloud.aws.sagemaker.changes import job_changed
 from localcloud.engine.store import JobStatus
 
 # the engine's words in SageMaker's
@@ -20,6 +21,7 @@ FINAL_STATUS: Mapping[JobStatus, str] = {
 }
 IN_PROGRESS = "InProgress"
 STOPPING = "Stopping"
+_SECONDARY = "secondary_status"
 # one lock for all records: several of them may wrap the same job, and a change of status takes microseconds
 _CHANGES = threading.Lock()
 
@@ -36,10 +38,17 @@ class Record:
         """Wrap what moto has stored."""
         self._stored = stored
         self._status_field = status_field
+        self._tells = True
 
     def begin(self) -> None:
-        """Put the status of what moto has just stored back to InProgress."""
+        """Put the status of what moto has just stored back to InProgress; `announce` tells of it."""
+        self._tells = False
         self.set(failure_reason=None, **{self._status_field: IN_PROGRESS})
+
+    def announce(self) -> None:
+        """Tell of a job that has begun, now that its record is complete, and of each change from now on."""
+        self._tells = True
+        job_changed(self._stored, self._status_field)
 
     @property
     def status(self) -> str:
@@ -51,10 +60,13 @@ class Record:
         return getattr(self._stored, field)
 
     def set(self, **fields: object) -> None:
-        """Set attributes and the time of the last change."""
+        """Set attributes, in their order, and the time of the last change."""
+        told = {field: getattr(self._stored, field, None) for field in (self._status_field, _SECONDARY)}
         for field, value in fields.items():
             setattr(self._stored, field, value)
         vars(self._stored)["last_modified_time"] = utc_now()
+        if self._tells and any(field in fields and fields[field] != before for field, before in told.items()):
+            job_changed(self._stored, self._status_field)
 
     def begin_stopping(self) -> bool:
         """Mark the job as Stopping; False when it is no longer in progress."""
@@ -67,5 +79,4 @@ class Record:
     def finish(self, status: JobStatus, **fields: object) -> None:
         """Set the last attributes, then the final status."""
         with _CHANGES:
-            self.set(**fields)
-            self.set(**{self._status_field: FINAL_STATUS[status]})
+            self.set(**fields, **{self._status_field: FINAL_STATUS[status]})

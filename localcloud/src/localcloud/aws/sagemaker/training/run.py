@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from localcloud.aws.sagemaker.jobs.cluster import Cluster
 from localcloud.aws.sagemaker.jobs.continuous import ContinuousUpload
@@ -226,27 +227,30 @@ class TrainingRun:
     def _enter(self, status: str, message: str) -> None:
         """Enter a secondary status: end the one before and begin the next."""
         with self._changing:
-            now = utc_now()
-            past = [dict(item) for item in self._record.get("secondary_status_transitions")]
-            if past:
-                past[-1]["EndTime"] = now
-            entered = {"Status": status, "StartTime": now, "StatusMessage": message}
-            self._record.set(secondary_status=status, secondary_status_transitions=[*past, entered])
+            self._record.set(**self._entered(status, message, utc_now()))
+
+    def _entered(self, status: str, message: str, now: datetime) -> dict[str, Any]:
+        past = [dict(item) for item in self._record.get("secondary_status_transitions")]
+        if past:
+            past[-1]["EndTime"] = now
+        entered = {"Status": status, "StartTime": now, "StatusMessage": message}
+        return {"secondary_status": status, "secondary_status_transitions": [*past, entered]}
 
     def _finish(self, outcome: Outcome) -> None:
         if self._exceeded == "MaxRuntimeExceeded":
-            self._enter(self._exceeded, "Training job runtime exceeded MaxRuntimeInSeconds provided")
+            status, message = self._exceeded, "Training job runtime exceeded MaxRuntimeInSeconds provided"
         elif self._exceeded:
-            self._enter(self._exceeded, "Training job wait time exceeded MaxWaitTimeInSeconds provided")
+            status, message = self._exceeded, "Training job wait time exceeded MaxWaitTimeInSeconds provided"
         else:
-            word = outcome.status.value
-            self._enter(word.title(), f"Training job {word}")
+            status, message = outcome.status.value.title(), f"Training job {outcome.status.value}"
         now = utc_now()
-        transitions = self._record.get("secondary_status_transitions")
-        transitions[-1]["EndTime"] = now
+        # with the final status, not before it: a job is never InProgress and Completed at once
+        last = self._entered(status, message, now)
+        last["secondary_status_transitions"][-1]["EndTime"] = now
         seconds = max(1, round(self._trained)) if self._record.get("training_start_time") else None
         self._record.finish(
             outcome.status,
+            **last,
             failure_reason=outcome.reason,
             training_end_time=now,
             training_time_in_seconds=seconds,

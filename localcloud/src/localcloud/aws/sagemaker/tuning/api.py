@@ -4,8 +4,9 @@ from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.exceptions import ResourceInUseException, ResourceNotFound, ValidationError
-from moto.sagemaker.models import SageMakerModelBackend
+from moto.sagemaker.models import SageMakerModelBackend, sagemaker_backends
 
+from localcloud.aws.sagemaker.changes import describe_with
 from localcloud.aws.sagemaker.front import Front, JobKind, RunningJobs, close_interrupted
 from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.jobs.records import IN_PROGRESS, STOPPING, Record, utc_now
@@ -61,21 +62,7 @@ class TuningJobs(Front):
     def describe_hyper_parameter_tuning_job(self) -> ActionResult:
         """Describe a tuning job and what its training jobs have come to."""
         stored = self._known_tuning_job()
-        children = self._children(stored)
-        best = best_of(children)
-        seconds = sum(child.stored.training_time_in_seconds or 0 for child in children if not child.runs)
-        described = {
-            **_summary(stored, children),
-            "HyperParameterTuningJobConfig": stored.hyper_parameter_tuning_job_config,
-            "TrainingJobDefinition": stored.training_job_definition,
-            "BestTrainingJob": best.summary(stored.hyper_parameter_tuning_job_name) if best else None,
-            "FailureReason": stored.failure_reason,
-            "TuningJobCompletionDetails": {"NumberOfTrainingJobsObjectiveNotImproving": not_improving(children)},
-            "ConsumedResources": {"RuntimeInSeconds": seconds},
-        }
-        for field in ("Strategy", "ResourceLimits"):  # of the summary; here they are in the configuration
-            described.pop(field)
-        return ActionResult({field: value for field, value in described.items() if value is not None})
+        return ActionResult(_description(stored, self._children(stored)))
 
     def stop_hyper_parameter_tuning_job(self) -> EmptyResult:
         """Stop a tuning job and its training jobs (absent from moto)."""
@@ -147,6 +134,33 @@ def _summary(stored: Any, children: list[Child]) -> dict[str, Any]:
         "ResourceLimits": config["ResourceLimits"],
     }
     return {field: value for field, value in described.items() if value is not None}
+
+
+def _description(stored: Any, children: list[Child]) -> dict[str, Any]:
+    """Return DescribeHyperParameterTuningJob's answer."""
+    best = best_of(children)
+    seconds = sum(child.stored.training_time_in_seconds or 0 for child in children if not child.runs)
+    described = {
+        **_summary(stored, children),
+        "HyperParameterTuningJobConfig": stored.hyper_parameter_tuning_job_config,
+        "TrainingJobDefinition": stored.training_job_definition,
+        "BestTrainingJob": best.summary(stored.hyper_parameter_tuning_job_name) if best else None,
+        "FailureReason": stored.failure_reason,
+        "TuningJobCompletionDetails": {"NumberOfTrainingJobsObjectiveNotImproving": not_improving(children)},
+        "ConsumedResources": {"RuntimeInSeconds": seconds},
+    }
+    for field in ("Strategy", "ResourceLimits"):  # of the summary; here they are in the configuration
+        described.pop(field)
+    return {field: value for field, value in described.items() if value is not None}
+
+
+def _description_in_place(stored: Any) -> dict[str, Any]:
+    """Describe a tuning job outside a request."""
+    _, _, _, region, account, _ = stored.arn.split(":", 5)
+    return _description(stored, read_children(stored, sagemaker_backends[account][region].training_jobs))
+
+
+describe_with(TUNING.status_field, _description_in_place)
 
 
 def resume(backend: SageMakerModelBackend, running: RunningJobs) -> None:  # noqa: ARG001 - every part's signature
