@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from localcloud.aws.connections import APPLICATION
 from localcloud.aws.sagemaker.conditions import Conditions, Fault
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ class Faults:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer, or do not."""
         request: dict[str, Any] = environ["localcloud.request"]
-        fault = self._conditions.strike(request["operation"]) if request["service"] == "sagemaker" else None
+        # the cloud's own calls are part of what it carries out
+        concerned = request["service"] == "sagemaker" and request["app"] != APPLICATION
+        fault = self._conditions.strike(request["operation"]) if concerned else None
         if fault is None:
             return self._application(environ, start_response)
         if fault.kind == "hold":
