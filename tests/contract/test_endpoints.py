@@ -197,6 +197,7 @@ def test_stream_of_answers(cloud: LocalCloud, endpoint: str) -> None:
 @pytest.mark.executes("InvokeEndpoint")
 def test_container_that_dies(cloud: LocalCloud, config: str) -> None:
     """A container that dies fails the request that killed it and is started again for those that follow."""
+    runtime = cloud.client("sagemaker-runtime")
     deploy(cloud, "dying", config)
     first = ask(cloud, "dying")["pid"]
     with pytest.raises(ClientError, match=r"Received server error \(0\) from primary .*ended with exit code 3"):
@@ -205,7 +206,7 @@ def test_container_that_dies(cloud: LocalCloud, config: str) -> None:
     def answers() -> int:
         try:
             return int(ask(cloud, "dying")["pid"])
-        except cloud.client("sagemaker-runtime").exceptions.ServiceUnavailable:
+        except (runtime.exceptions.ServiceUnavailable, runtime.exceptions.ModelError):  # not up yet; just killed
             return 0
 
     second = until(answers, "the container's next life")
@@ -326,6 +327,7 @@ def test_failed_endpoint(cloud: LocalCloud) -> None:
     until(lambda: _gone(cloud, "broken"), "the end of the failed endpoint")
 
 
+@pytest.mark.verify
 @pytest.mark.executes("CreateEndpoint")
 def test_lost_artifact(cloud: LocalCloud) -> None:
     """A model whose artifact is gone fails the endpoint, and the reason names container and address."""

@@ -215,6 +215,7 @@ def test_refused_names(cloud: LocalCloud, echo: str) -> None:
             operation(EndpointConfigName="taken")
 
 
+@pytest.mark.verify
 @pytest.mark.executes("CreateEndpointConfig", "CreateEndpoint", "InvokeEndpoint")
 def test_serverless(cloud: LocalCloud, echo: str) -> None:
     """A serverless variant is one process; what it asks for is described."""
@@ -240,6 +241,7 @@ def test_results_that_are_queued_at_moto(cloud: LocalCloud) -> None:
     assert runtime.invoke_endpoint(EndpointName="imagined", Body="x")["Body"].read() == b"queued"
 
 
+@pytest.mark.verify
 @pytest.mark.executes("CreateEndpoint", "InvokeEndpoint")
 def test_reset(start_cloud: Any) -> None:
     """A reset ends the endpoints' processes and frees their names."""

@@ -77,6 +77,7 @@ def test_list(cloud: LocalCloud) -> None:
     assert names(CreationTimeAfter=first + hour) == names(CreationTimeBefore=first - hour) == []
 
 
+@pytest.mark.verify
 @pytest.mark.executes("CreateModel", "CreateTransformJob")
 def test_uncompressed_data(cloud: LocalCloud) -> None:
     """A ModelDataSource without compression brings the objects under its prefix into /opt/ml/model."""
@@ -191,8 +192,9 @@ def test_unknown_image(cloud: LocalCloud) -> None:
         sagemaker.create_endpoint(EndpointName="foreign", EndpointConfigName="foreign")
 
 
+@pytest.mark.verify
 @pytest.mark.executes("CreateModel", "CreateTransformJob")
-def test_requirements_beside_the_script(cloud: LocalCloud) -> None:
+def test_script_inside_the_artifact(cloud: LocalCloud) -> None:
     """The script may come inside the artifact, with its own modules beside it."""
     script = (
         "from helper import answer\ndef model_fn(folder):\n    return None\n"

@@ -70,6 +70,7 @@ def test_joined_json_lines(cloud: LocalCloud, by_line: str) -> None:
     ]
 
 
+@pytest.mark.verify
 @pytest.mark.executes("CreateTransformJob")
 def test_joined_json_array(cloud: LocalCloud, by_line: str) -> None:
     """A JSON document that is no object becomes one: SageMakerInput and SageMakerOutput."""
@@ -83,6 +84,7 @@ def test_joined_json_array(cloud: LocalCloud, by_line: str) -> None:
     assert json.loads(cloud.get("array/out/a.json.out")) == {"SageMakerInput": [1, 2, 3], "SageMakerOutput": 2}
 
 
+@pytest.mark.verify
 @pytest.mark.executes("CreateTransformJob")
 def test_records_that_cannot_be_joined(cloud: LocalCloud) -> None:
     """An answer with another number of records than the request fails the object, and the reason counts both."""
@@ -183,6 +185,7 @@ def test_instances_variables_and_compression(cloud: LocalCloud) -> None:
     assert answers[0][0] != answers[1][0]
 
 
+@pytest.mark.verify
 @pytest.mark.executes("CreateTransformJob")
 def test_retries(cloud: LocalCloud) -> None:
     """A request that the server fails is sent again InvocationsMaxRetries times, then the job fails."""
@@ -201,6 +204,7 @@ def test_retries(cloud: LocalCloud) -> None:
     assert cloud.finished("Transform", "flaky-1")["FailureReason"].endswith("RuntimeError: not yet")
 
 
+@pytest.mark.verify
 @pytest.mark.executes("CreateTransformJob")
 def test_slow_answer(cloud: LocalCloud) -> None:
     """An answer that does not come within InvocationsTimeoutInSeconds fails the job."""
