@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.contract.inference import make_model
-from tests.contract.local_cloud import LocalCloud, until
+from tests.contract.local_cloud import XGBOOST_IMAGE, LocalCloud, archive, until
 from tests.contract.test_tuning import tune
 
 Listen = Callable[..., Callable[[], list[dict[str, Any]]]]
@@ -146,6 +146,34 @@ def test_events_of_an_endpoint(cloud: LocalCloud, listen: Listen) -> None:
     assert in_service["resources"] == [arn]
     assert in_service["detail"]["Tags"] == {"team": "forecast"}
     assert in_service["detail"]["ProductionVariants"][0]["VariantName"] == "only"
+
+
+@pytest.mark.executes("CreateModelPackage", "UpdateModelPackage")
+def test_events_of_a_model_package(cloud: LocalCloud, listen: Listen) -> None:
+    """Creation and approval of a version are told; a rule for Approved gets the approval alone."""
+    group: dict[str, Any] = {
+        "detail-type": ["SageMaker Model Package State Change"],
+        "detail": {"ModelPackageGroupName": ["told-group"]},
+    }
+    received = listen("packaged", group)
+    approved = listen("approved", {**group, "detail": {**group["detail"], "ModelApprovalStatus": ["Approved"]}})
+    sagemaker = cloud.client("sagemaker")
+    sagemaker.create_model_package_group(ModelPackageGroupName="told-group")
+    container = {"Image": XGBOOST_IMAGE, "ModelDataUrl": cloud.put("artifacts/told.tar.gz", archive({"a": "1"}))}
+    arn = sagemaker.create_model_package(
+        ModelPackageGroupName="told-group",
+        InferenceSpecification={
+            "Containers": [container],
+            "SupportedContentTypes": ["text/csv"],
+            "SupportedResponseMIMETypes": ["text/csv"],
+        },
+    )["ModelPackageArn"]
+    sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    (event,) = until(approved, "the approval")
+    assert event["resources"] == [arn]
+    assert event["detail"]["ModelPackageVersion"] == 1
+    statuses = [event["detail"]["ModelApprovalStatus"] for event in received()]
+    assert statuses == ["PendingManualApproval", "Approved"]
 
 
 @pytest.mark.executes("CreateTrainingJob")

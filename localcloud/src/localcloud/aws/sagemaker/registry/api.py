@@ -11,6 +11,7 @@ from typing import Any
 from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.exceptions import ValidationError
 
+from localcloud.aws.sagemaker.changes import model_package_changed
 from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.registry.checks import METADATA_LIMIT, check_creation, check_update
 from localcloud.aws.sagemaker.registry.groups import PackageGroups
@@ -47,6 +48,7 @@ class ModelRegistry(PackageGroups):
                 return ActionResult({"ModelPackageArn": repeated.arn})
             package = self._new_version(request) if request.get("ModelPackageGroupName") else self._unversioned(request)
             self.packages[package.arn] = package
+        self._tell_of(package)
         return ActionResult({"ModelPackageArn": package.arn})
 
     def describe_model_package(self) -> ActionResult:
@@ -60,6 +62,7 @@ class ModelRegistry(PackageGroups):
         check_update(request, package.shown)
         fields = {field: request[field] for field in _REPLACED if field in request}
         package.update({**fields, **_metadata(request, package), **_additional(request, package)})
+        self._tell_of(package)
         return ActionResult({"ModelPackageArn": package.arn})
 
     def delete_model_package(self) -> EmptyResult:
@@ -143,6 +146,10 @@ class ModelRegistry(PackageGroups):
             message = f"Model Package already exists: {arn}"
             raise ValidationError(message)
         return Package(arn, request, None, list(request.get("Tags") or []))
+
+    def _tell_of(self, package: Package) -> None:
+        tags = package.tags if package.group is None else self.groups[package.group].tags
+        model_package_changed(package.arn, package.gen_response_object(), tags)
 
     def _tagged(self, *, change: bool = False) -> Package | PackageGroup | None:
         """Return the resource whose tags a request is about; None when it is none of the registry's."""
