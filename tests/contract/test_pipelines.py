@@ -526,3 +526,73 @@ def test_refused_executions(cloud: LocalCloud) -> None:
         begin({"Count": "1"}, SelectiveExecutionConfig={"SelectedSteps": [{"StepName": "End"}]})
     with pytest.raises(ClientError, match="does not run RetryPipelineExecution"):
         client.retry_pipeline_execution(PipelineExecutionArn=begin({"Count": "1"}))
+
+
+@pytest.mark.executes("StartPipelineExecution")
+def test_retries(cloud: LocalCloud) -> None:
+    """A limit is met again when a retry policy says so; without one the step fails and tells that."""
+    policy = {
+        "ExceptionType": ["SageMaker.RESOURCE_LIMIT"],
+        "IntervalSeconds": 1,
+        "BackoffRate": 1.0,
+        "MaxAttempts": 60,
+    }
+    with cloud.conditions(quotas={"processing": {"ml.m5.large": 0}}):
+        limited = start(cloud, "Limited", definition(processing_step(cloud, "Limited", "pass")))
+        assert finished(cloud, limited)["PipelineExecutionStatus"] == "Failed"
+        reason = steps_of(cloud, limited)["Limited"]["FailureReason"]
+        assert reason.startswith("ClientError: Failed to invoke sagemaker:CreateProcessingJob. Error Details: The acc")
+        assert reason.endswith("No retry policy configured for the exception type SAGEMAKER_RESOURCE_LIMIT.")
+        content = definition(processing_step(cloud, "Patient", "pass", RetryPolicies=[policy]))
+        patient = start(cloud, "Patient", content)
+        until(lambda: steps_of(cloud, patient).get("Patient"), "the first attempt")
+    assert finished(cloud, patient)["PipelineExecutionStatus"] == "Succeeded"
+    assert steps_of(cloud, patient)["Patient"]["AttemptCount"] >= 2
+
+
+@pytest.mark.executes("StartPipelineExecution")
+def test_events(cloud: LocalCloud) -> None:
+    """An execution and its steps tell EventBridge of each change of their status."""
+    sqs, rules = cloud.client("sqs"), cloud.client("events")
+    queue = sqs.create_queue(QueueName="pipeline-events")["QueueUrl"]
+    target = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {
+        "source": ["aws.sagemaker"],
+        "detail-type": [
+            "SageMaker Model Building Pipeline Execution Status Change",
+            "SageMaker Model Building Pipeline Execution Step Status Change",
+        ],
+    }
+    rules.put_rule(Name="pipeline-events", EventPattern=json.dumps(pattern))
+    rules.put_targets(Rule="pipeline-events", Targets=[{"Id": "1", "Arn": target}])
+    arn = start(cloud, "Tells", definition({**END, "Arguments": {"ErrorMessage": "told"}}))
+    received: list[dict[str, Any]] = []
+
+    def all_received() -> bool:
+        messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        received.extend(json.loads(message["Body"]) for message in messages)
+        return len(received) >= 4
+
+    until(all_received, "four events")
+    told = [
+        (
+            detail.get("stepName"),
+            detail.get("previousStepStatus", detail.get("previousPipelineExecutionStatus")),
+            detail.get("currentStepStatus", detail.get("currentPipelineExecutionStatus")),
+        )
+        for event in received
+        if (detail := event["detail"])
+    ]
+    assert sorted(told, key=str) == sorted(
+        [
+            (None, None, "Executing"),
+            ("End", None, "Executing"),
+            ("End", "Executing", "Failed"),
+            (None, "Executing", "Failed"),
+        ],
+        key=str,
+    )
+    pipeline = arn.partition("/execution/")[0]
+    assert all(event["resources"] == [pipeline, arn] for event in received)
+    (step,) = [event["detail"] for event in received if event["detail"].get("currentStepStatus") == "Failed"]
+    assert (step["stepType"], step["metadata"]) == ("Fail", {"fail": {"errorMessage": "told"}})

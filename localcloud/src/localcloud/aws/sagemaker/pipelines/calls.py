@@ -19,20 +19,13 @@ from localcloud.aws.sagemaker.front import RunningJobs
 from localcloud.aws.sagemaker.jobs.failures import REASON_LIMIT
 from localcloud.aws.sagemaker.jobs.records import IN_PROGRESS, STOPPING, Record
 from localcloud.aws.sagemaker.pipelines.definition import Step
-from localcloud.aws.sagemaker.pipelines.kinds import CALLS, failure_of
+from localcloud.aws.sagemaker.pipelines.kinds import CALLS
 from localcloud.aws.sagemaker.pipelines.shapes import request_shape, typed
 
 _NAME_LIMIT, _TUNING_NAME_LIMIT = 63, 32
 _SUFFIX_LENGTH = 10
-_CLASSES = {
-    "ThrottlingException": "Step.THROTTLING",
-    "ResourceLimitExceeded": "SageMaker.RESOURCE_LIMIT",
-    "InternalFailure": "Step.SERVICE_FAULT",
-    "ServiceUnavailable": "Step.SERVICE_FAULT",
-}
-# AWS tries these again without being asked; how often, it does not say
-_RETRIED_BY_DEFAULT = {"Step.THROTTLING", "Step.SERVICE_FAULT"}
-_DEFAULT_POLICY = {"IntervalSeconds": 1, "BackoffRate": 2.0, "MaxAttempts": 5}
+# the cloud's own calls meet neither throttling nor service faults, the other exception types of retry policies
+_CLASSES = {"ResourceLimitExceeded": "SageMaker.RESOURCE_LIMIT"}
 
 
 class CallFailedError(Exception):
@@ -114,7 +107,7 @@ class Caller:
             return False
         if status == "Completed":
             return True
-        reason = failure_of(stored)
+        reason = str(getattr(stored, "failure_reason", None) or "")
         if status == "Stopped":
             message = f"ClientError: {call.arn} was stopped."
             raise CallFailedError(message)
@@ -183,10 +176,7 @@ class Caller:
         return message[:REASON_LIMIT]
 
     def _policy(self, step: Step, kind: str | None) -> Mapping[str, Any] | None:
-        for policy in step.retries:
-            if kind in policy["ExceptionType"]:
-                return policy
-        return _DEFAULT_POLICY if kind in _RETRIED_BY_DEFAULT else None
+        return next((policy for policy in step.retries if kind in policy["ExceptionType"]), None)
 
     def _invoke(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         method = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation).lower()

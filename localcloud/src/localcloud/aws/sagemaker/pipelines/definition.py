@@ -37,7 +37,7 @@ _STEP_FIELDS = {
     "RetryPolicies",
     "CacheConfig",
 }
-# capacity is never short here
+# of these, the limits of quotas and internal errors happen here
 _RETRIED = {
     "Step.SERVICE_FAULT",
     "Step.THROTTLING",

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from localcloud.aws.sagemaker.front import JobKind
 from localcloud.aws.sagemaker.processing.api import PROCESSING
@@ -58,8 +57,3 @@ CALLS: Mapping[str, Call] = {
     "Model": Call("CreateModel", "ModelName", "ModelArn", "Model", "describe_model"),
     "RegisterModel": Call("CreateModelPackage", None, "ModelPackageArn", "RegisterModel", "describe_model_package"),
 }
-
-
-def failure_of(stored: Any) -> str:
-    """Return the reason that a job's record gives for its failure."""
-    return str(getattr(stored, "failure_reason", None) or "")

@@ -4,6 +4,7 @@ import threading
 from typing import Any
 
 from localcloud.aws.sagemaker.jobs.records import STOPPING, Record, utc_now
+from localcloud.aws.sagemaker.pipelines.changes import execution_changed, step_changed
 
 EXECUTING = "Executing"
 SUCCEEDED, FAILED, STOPPED = "Succeeded", "Failed", "Stopped"
@@ -20,7 +21,7 @@ class ExecutionRecord(Record):
 
     def begin(self) -> None:
         """Put what moto has just stored, born Succeeded, back to its beginning."""
-        self.set(pipeline_execution_status=EXECUTING, step_records=[])
+        self._enter(EXECUTING, None, step_records=[])
 
     @property
     def runs(self) -> bool:
@@ -32,30 +33,37 @@ class ExecutionRecord(Record):
         with _CHANGES:
             if not self.runs:
                 return False
-            self.set(pipeline_execution_status=STOPPING)
+            self._enter(STOPPING, self.status)
             return True
 
     def end(self, status: str, reason: str | None = None) -> None:
         """Set the final status; one that is being stopped can only end as Stopped."""
         with _CHANGES:
-            stopping = self.status == STOPPING
-            self.set(pipeline_execution_failure_reason=None if stopping else reason)
-            self.set(pipeline_execution_status=STOPPED if stopping else status)
+            before = self.status
+            if before == STOPPING:
+                status, reason = STOPPED, None
+            self._enter(status, before, pipeline_execution_failure_reason=reason)
 
-    def set_step(self, name: str, **fields: Any) -> None:
+    def set_step(self, name: str, kind: str, **fields: Any) -> None:
         """Set fields of a step's entry (AWS's PipelineExecutionStep); the first call begins it."""
         steps = list(self.get("step_records"))
-        known = next((number for number, step in enumerate(steps) if step["StepName"] == name), None)
-        if known is None:
-            steps.append({"StepName": name, "StartTime": utc_now(), "Metadata": {}, **fields})
-        else:
-            steps[known] = {**steps[known], **fields}
-        self.set(step_records=steps)
+        known = next((number for number, step in enumerate(steps) if step["StepName"] == name), len(steps))
+        fresh = {"StepName": name, "StartTime": utc_now(), "Metadata": {}}
+        before: dict[str, Any] = steps[known] if known < len(steps) else fresh
+        after = {**before, **fields}
+        self.set(step_records=[*steps[:known], after, *steps[known + 1 :]])
+        if after["StepStatus"] != before.get("StepStatus"):
+            step_changed(self._stored, after, kind, before.get("StepStatus"))
 
-    def end_step(self, name: str, status: str, reason: str | None = None, **fields: Any) -> None:
+    def end_step(self, name: str, kind: str, status: str, reason: str | None = None, **fields: Any) -> None:
         """Set a step's final status."""
         failure = {"FailureReason": reason} if reason else {}
-        self.set_step(name, StepStatus=status, EndTime=utc_now(), **failure, **fields)
+        self.set_step(name, kind, StepStatus=status, EndTime=utc_now(), **failure, **fields)
+
+    def _enter(self, status: str, before: str | None, **fields: Any) -> None:
+        self.set(**fields)
+        self.set(pipeline_execution_status=status)
+        execution_changed(self._stored, before)
 
 
 def close_execution(stored: Any) -> None:
@@ -64,7 +72,12 @@ def close_execution(stored: Any) -> None:
     if not record.runs:
         return
     reason = f"InternalServerError: the local cloud was stopped while the execution was {record.status}"
-    for step in record.get("step_records"):
-        if "EndTime" not in step:
-            record.end_step(step["StepName"], FAILED, reason)
-    record.set(pipeline_execution_status=FAILED, pipeline_execution_failure_reason=reason)
+    now = utc_now()
+    record.set(
+        step_records=[
+            step if "EndTime" in step else {**step, "StepStatus": FAILED, "EndTime": now, "FailureReason": reason}
+            for step in record.get("step_records")
+        ],
+        pipeline_execution_failure_reason=reason,
+    )
+    record.set(pipeline_execution_status=FAILED)

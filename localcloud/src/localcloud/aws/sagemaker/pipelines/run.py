@@ -131,7 +131,11 @@ class PipelineRun:
         self._statuses[step.name] = EXECUTING
         told = {"StepDisplayName": step.display_name, "StepDescription": step.description}
         self._record.set_step(
-            step.name, StepStatus=EXECUTING, AttemptCount=1, **{name: text for name, text in told.items() if text}
+            step.name,
+            step.kind,
+            StepStatus=EXECUTING,
+            AttemptCount=1,
+            **{name: text for name, text in told.items() if text},
         )
         try:
             if step.kind == "Condition":
@@ -163,7 +167,7 @@ class PipelineRun:
             self._call_failed(call, error)
             return
         metadata = {CALLS[call.step.kind].metadata: {"Arn": call.arn}}
-        self._record.set_step(call.step.name, AttemptCount=call.attempts, Metadata=metadata)
+        self._record.set_step(call.step.name, call.step.kind, AttemptCount=call.attempts, Metadata=metadata)
 
     def _look_after(self, call: StepCall) -> None:
         name = call.step.name
@@ -177,7 +181,7 @@ class PipelineRun:
             return
         if self._closing.is_set() and self._statuses[name] == EXECUTING:
             self._statuses[name] = STOPPING
-            self._record.set_step(name, StepStatus=STOPPING)
+            self._record.set_step(name, call.step.kind, StepStatus=STOPPING)
             self._caller.stop(call)
         try:
             if not self._caller.ended(call):
@@ -197,7 +201,7 @@ class PipelineRun:
 
     def _end(self, name: str, status: str, reason: str | None = None, **fields: Any) -> None:
         self._calls.pop(name, None)
-        self._record.end_step(name, status, reason, **fields)
+        self._record.end_step(name, self._definition.steps[name].kind, status, reason, **fields)
         self._statuses[name] = status
 
     def _now(self) -> Scope:
