@@ -481,7 +481,10 @@ REFUSED: list[tuple[str, str]] = [
         definition({**TRAIN, "DependsOn": ["Two"]}, {**TRAIN, "Name": "Two", "DependsOn": ["Train"]}),
         "Cycle detected in pipeline step graph",
     ),
-    (definition({**TRAIN, "CacheConfig": {"Enabled": True, "ExpireAfter": "P30D"}}), "CacheConfig"),
+    (
+        definition({**TRAIN, "CacheConfig": {"Enabled": True, "ExpireAfter": "soon"}}),
+        "not an ISO 8601 duration: 'soon'",
+    ),
     (definition(END, Parameters=[{"Name": "P", "Type": "Integer", "DefaultValue": "x"}]), "is not of type Integer"),
 ]
 
@@ -526,6 +529,35 @@ def test_refused_executions(cloud: LocalCloud) -> None:
         begin({"Count": "1"}, SelectiveExecutionConfig={"SelectedSteps": [{"StepName": "End"}]})
     with pytest.raises(ClientError, match="does not run RetryPipelineExecution"):
         client.retry_pipeline_execution(PipelineExecutionArn=begin({"Count": "1"}))
+
+
+@pytest.mark.executes("StartPipelineExecution", "ListPipelineExecutionSteps")
+def test_caching(cloud: LocalCloud) -> None:
+    """A cached step is not run again with the same arguments; what refers to it gets the earlier job's results."""
+    caching = {"CacheConfig": {"Enabled": True, "ExpireAfter": "P30D"}}
+    depth = {"HyperParameters": {"depth": get("Parameters.Depth")}}
+    first = training_step(cloud, "First", "print('trained')\n", Arguments=depth, **caching)
+    given = {"HyperParameters": {"from": get("Steps.First.TrainingJobName")}}
+    second = training_step(cloud, "Second", "import sys\nprint(sys.argv[2])\n", Arguments=given)
+    content = definition(first, second, Parameters=[{"Name": "Depth", "Type": "Integer", "DefaultValue": 3}])
+    source = start(cloud, "Cached", content)
+    finished(cloud, source)
+
+    def again(depth: str) -> dict[str, dict[str, Any]]:
+        parameters = [{"Name": "Depth", "Value": depth}]
+        arn = cloud.client("sagemaker").start_pipeline_execution(PipelineName="Cached", PipelineParameters=parameters)[
+            "PipelineExecutionArn"
+        ]
+        assert finished(cloud, arn)["PipelineExecutionStatus"] == "Succeeded"
+        return steps_of(cloud, arn)
+
+    trained = job_of(steps_of(cloud, source)["First"])
+    same, other = again("3"), again("4")
+    assert same["First"]["CacheHitResult"] == {"SourcePipelineExecutionArn": source}
+    assert job_of(same["First"]) == trained
+    assert cloud.log("Training", job_of(same["Second"])) == [trained]
+    assert "CacheHitResult" not in other["First"]
+    assert cloud.log("Training", job_of(other["First"])) == ["trained"]
 
 
 @pytest.mark.executes("StartPipelineExecution")

@@ -49,6 +49,7 @@ class StepCall:
         name: The name of what it has created last.
         arn: Its ARN.
         retry_at: When it is tried again, by the monotonic clock; None while it runs.
+        signature: What its result is kept under; empty when it is not cached.
     """
 
     step: Step
@@ -58,6 +59,7 @@ class StepCall:
     name: str = ""
     arn: str = ""
     retry_at: float | None = None
+    signature: str = ""
 
 
 class Caller:

@@ -7,12 +7,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, NoReturn
 
 from moto.sagemaker.exceptions import ValidationError
 
 from localcloud.aws.sagemaker.jobs.checks import unsupported
+from localcloud.aws.sagemaker.pipelines.cache import read_duration
 from localcloud.aws.sagemaker.pipelines.conditions import CONDITION_TYPES
 from localcloud.aws.sagemaker.pipelines.expressions import ExpressionError, references
 from localcloud.aws.sagemaker.pipelines.kinds import CALLS
@@ -77,7 +79,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Step:
-    """A step. `needs`: the steps before it. `branch`: the Condition step it belongs to, and the outcome it is for."""
+    """A step.
+
+    `needs` are the steps before it, `branch` the Condition step that it belongs to and the outcome that it is for,
+    `cache` how old a result of the same step may be to be taken instead.
+    """
 
     name: str
     kind: str
@@ -88,6 +94,7 @@ class Step:
     description: str | None
     files: Mapping[str, Mapping[str, str]]
     retries: tuple[Mapping[str, Any], ...]
+    cache: timedelta | None
 
 
 @dataclass(frozen=True)
@@ -166,8 +173,6 @@ def _step(item: Mapping[str, Any], branch: tuple[str, bool] | None) -> Step:
     unknown = sorted(set(item) - _STEP_FIELDS)
     if unknown:
         _unreadable(f"Unknown member '{unknown[0]}' in step {name}.")
-    if (item.get("CacheConfig") or {}).get("Enabled"):
-        unsupported(f"pipeline steps with CacheConfig (step {name})")
     needs = set(item.get("DependsOn") or ()) | {str(parts[1]) for parts in references(arguments) if parts[0] == "Steps"}
     return Step(
         name,
@@ -179,6 +184,7 @@ def _step(item: Mapping[str, Any], branch: tuple[str, bool] | None) -> Step:
         item.get("Description"),
         {file["PropertyFileName"]: file for file in item.get("PropertyFiles") or ()},
         _retries(name, item.get("RetryPolicies") or ()),
+        _cache(name, kind, item.get("CacheConfig") or {}),
     )
 
 
@@ -194,6 +200,17 @@ def _arguments(name: str, kind: str, given: dict[str, Any]) -> dict[str, Any]:
         unsupported(f"pipeline steps of type {kind} (step {name})")
     check_arguments(given, request_shape(CALLS[kind].operation))
     return given
+
+
+def _cache(name: str, kind: str, given: Mapping[str, Any]) -> timedelta | None:
+    if not given.get("Enabled"):
+        return None
+    if kind not in CALLS or CALLS[kind].job is None:
+        _unreadable(f"Steps of type {kind} cannot be cached (step {name}).")
+    age = read_duration(str(given.get("ExpireAfter", "")))
+    if age is None:
+        _unreadable(f"ExpireAfter of step {name} is not an ISO 8601 duration: {given.get('ExpireAfter')!r}.")
+    return age
 
 
 def _retries(name: str, policies: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:

@@ -21,7 +21,7 @@ class ExecutionRecord(Record):
 
     def begin(self) -> None:
         """Put what moto has just stored, born Succeeded, back to its beginning."""
-        self._enter(EXECUTING, None, step_records=[])
+        self._enter(EXECUTING, None, step_records=[], step_results=[])
 
     @property
     def runs(self) -> bool:
@@ -59,6 +59,11 @@ class ExecutionRecord(Record):
         """Set a step's final status."""
         failure = {"FailureReason": reason} if reason else {}
         self.set_step(name, kind, StepStatus=status, EndTime=utc_now(), **failure, **fields)
+
+    def keep_result(self, signature: str, name: str, arn: str) -> None:
+        """Keep what a step has created, for other executions that would do the same."""
+        result = {"signature": signature, "name": name, "arn": arn, "ended": utc_now()}
+        self.set(step_results=[*self.get("step_results"), result])
 
     def _enter(self, status: str, before: str | None, **fields: Any) -> None:
         self.set(**fields)

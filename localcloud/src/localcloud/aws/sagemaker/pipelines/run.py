@@ -22,6 +22,7 @@ from localcloud.aws.sagemaker.front import RunningJobs
 from localcloud.aws.sagemaker.jobs.execution import Surroundings
 from localcloud.aws.sagemaker.jobs.failures import JobFailedError
 from localcloud.aws.sagemaker.jobs.records import STOPPING
+from localcloud.aws.sagemaker.pipelines.cache import find_result, signature
 from localcloud.aws.sagemaker.pipelines.calls import Caller, CallFailedError, StepCall
 from localcloud.aws.sagemaker.pipelines.conditions import holds
 from localcloud.aws.sagemaker.pipelines.definition import Definition, Step
@@ -52,7 +53,7 @@ class PipelineRun:
         parameters: Mapping[str, Any],
     ) -> None:
         """Begin no step yet."""
-        self._definition = definition
+        self._definition, self._pipeline = definition, pipeline
         self._record = ExecutionRecord(execution)
         client = surroundings.connections.client("sagemaker", surroundings.region)
         self._caller = Caller(running, backend, client, execution)
@@ -144,8 +145,9 @@ class PipelineRun:
                 self._fail(step)
             else:
                 call = StepCall(step, self._now().resolve(dict(step.arguments)))
-                self._calls[step.name] = call
-                self._create(call)
+                if not self._reuse(call):
+                    self._calls[step.name] = call
+                    self._create(call)
         except ExpressionError as error:
             self._end(step.name, FAILED, f"ClientError: {error}")
 
@@ -159,6 +161,26 @@ class PipelineRun:
         message = as_text(self._now().resolve(step.arguments["ErrorMessage"]))
         self._end(step.name, FAILED, message or None, Metadata={"Fail": {"ErrorMessage": message}})
         self._closing.set()
+
+    def _reuse(self, call: StepCall) -> bool:
+        """End a step with the result of an earlier one that did the same; False when there is none."""
+        step = call.step
+        if step.cache is None:
+            return False
+        call.signature = signature(step.name, step.kind, call.arguments)
+        found = find_result(self._pipeline.pipeline_executions.values(), call.signature, step.cache)
+        if found is None:
+            return False
+        source, result = found
+        call.name, call.arn = result["name"], result["arn"]
+        try:
+            if step.name in self._referred:
+                self._scope.steps[step.name] = self._caller.properties(call)
+        except CallFailedError:  # what it has created is gone
+            return False
+        metadata = {CALLS[step.kind].metadata: {"Arn": call.arn}}
+        self._end(step.name, SUCCEEDED, Metadata=metadata, CacheHitResult={"SourcePipelineExecutionArn": source})
+        return True
 
     def _create(self, call: StepCall) -> None:
         try:
@@ -191,6 +213,8 @@ class PipelineRun:
         except CallFailedError as error:
             self._call_failed(call, error)
             return
+        if call.signature:
+            self._record.keep_result(call.signature, call.name, call.arn)
         self._end(name, SUCCEEDED)
 
     def _call_failed(self, call: StepCall, error: CallFailedError) -> None:

@@ -139,7 +139,8 @@ def _summary(stored: Any, children: list[Child]) -> dict[str, Any]:
 def _description(stored: Any, children: list[Child]) -> dict[str, Any]:
     """Return DescribeHyperParameterTuningJob's answer."""
     best = best_of(children)
-    seconds = sum(child.stored.training_time_in_seconds or 0 for child in children if not child.runs)
+    # a training job that an earlier server's end has closed does not know how long it ran
+    seconds = sum(getattr(child.stored, "training_time_in_seconds", None) or 0 for child in children if not child.runs)
     described = {
         **_summary(stored, children),
         "HyperParameterTuningJobConfig": stored.hyper_parameter_tuning_job_config,
