@@ -227,6 +227,32 @@ def test_serverless(cloud: LocalCloud, echo: str) -> None:
     assert ask(cloud, "serverless")["factor"] == 2
 
 
+@pytest.mark.refuses("CreateEndpoint", "UpdateEndpoint", "UpdateEndpointWeightsAndCapacities")
+def test_quota(cloud: LocalCloud, echo: str) -> None:
+    """Instances beyond the quota are refused in AWS's words; an update counts the new ones beside the old ones."""
+    sagemaker = cloud.client("sagemaker")
+    variant = {"VariantName": "a", "ModelName": echo, "InstanceType": "ml.c5.large", "InitialInstanceCount": 1}
+    config = "limited"
+    sagemaker.create_endpoint_config(EndpointConfigName=config, ProductionVariants=[variant])
+    with cloud.conditions(quotas={"endpoint": {"ml.c5.large": 1}}):
+        deploy(cloud, "first", config)
+        refusals = [
+            lambda: sagemaker.create_endpoint(EndpointName="second", EndpointConfigName=config),
+            lambda: sagemaker.update_endpoint(EndpointName="first", EndpointConfigName=config),
+            lambda: sagemaker.update_endpoint_weights_and_capacities(
+                EndpointName="first", DesiredWeightsAndCapacities=[{"VariantName": "a", "DesiredInstanceCount": 2}]
+            ),
+        ]
+        for refused in refusals:
+            with pytest.raises(ClientError) as refusal:
+                refused()
+            assert refusal.value.response["Error"]["Code"] == "ResourceLimitExceeded"
+            assert refusal.value.response["Error"]["Message"].startswith(
+                "The account-level service limit 'ml.c5.large for endpoint usage' is 1 Instances, with current "
+                "utilization of 1 Instances and a request delta of 1 Instances."
+            )
+
+
 def test_results_that_are_queued_at_moto(cloud: LocalCloud) -> None:
     """What a user of moto queued as an endpoint's answer is answered, whether the endpoint exists or not."""
     results = {"results": [{"Body": "queued", "ContentType": "text/x", "InvokedProductionVariant": "v"}]}

@@ -4,14 +4,14 @@
 them. They concern SageMaker's operations and are gone when the server ends.
 
     {
-      "quotas": {"training": {"ml.m5.large": 2}},              instances at once, by kind of job and instance type
+      "quotas": {"training": {"ml.m5.large": 2}},              instances at once, by kind and instance type
       "spot": {"after_seconds": 30, "times": 1},               interrupts each managed spot training job
       "throttles": [{"operation": "Describe*", "rate": 2, "burst": 4}],        calls per second, and at once
       "faults": [{"operation": "CreateTrainingJob", "kind": "hold"}]
     }
 
-Kinds of job: training, processing, transform. `operation` is a name or a pattern with `*`. Kinds of fault, each for the
-next `calls` calls, for `seconds` from now on, or (when neither is given) until the conditions change:
+Kinds: training, processing, transform, endpoint. `operation` is a name or a pattern with `*`. Kinds of fault, each for
+the next `calls` calls, for `seconds` from now on, or (when neither is given) until the conditions change:
 
 - `error`: answers `status` (default 500) and `code` (default InternalFailure) without carrying the operation out,
 - `reset`: resets the connection without carrying the operation out,
@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
-KINDS = ("training", "processing", "transform")
+KINDS = ("training", "processing", "transform", "endpoint")
 FAULTS = ("error", "reset", "hold")
 _T = TypeVar("_T")
 

@@ -9,7 +9,7 @@ it to its end.
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -90,17 +90,9 @@ class RunningJobs:
         Raises:
             ResourceLimitExceeded: in AWS's words.
         """
-        limits = self.conditions.quotas.get(kind, {})
         used = Counter(host.type for job in list(self._jobs.values()) if job.kind == kind for host in job.hosts)
-        for instance_type, wanted in Counter(host.type for host in hosts).items():
-            if instance_type in limits and used[instance_type] + wanted > limits[instance_type]:
-                message = (
-                    f"The account-level service limit '{instance_type} for {kind} job usage' is {limits[instance_type]}"
-                    f" Instances, with current utilization of {used[instance_type]} Instances and a request delta of "
-                    f"{wanted} Instances. Please use AWS Service Quotas to request an increase for this quota. If AWS "
-                    "Service Quotas is not available, contact AWS support to request an increase for this quota."
-                )
-                raise ResourceLimitExceeded(message)
+        wanted = Counter(host.type for host in hosts)
+        refuse_over_quota(self.conditions.quotas.get(kind, {}), used, wanted, f"{kind} job usage")
 
     def stop(self, record: Record, kind: str) -> None:
         """Ask a job to stop, or refuse as AWS does when it has already ended."""
@@ -123,6 +115,32 @@ class RunningJobs:
         self.engine.abandon("reset")
         self._jobs.clear()
         self.endpoints.abandon()
+
+
+def refuse_over_quota(
+    limits: Mapping[str, int], used: Mapping[str, int], wanted: Mapping[str, int], usage: str
+) -> None:
+    """Refuse instances beyond a quota.
+
+    Args:
+        limits: The quotas, by instance type; a type that is not named has none.
+        used: The instances that there are, by instance type.
+        wanted: The instances that are asked for, by instance type.
+        usage: What AWS calls the quota, as in "training job usage".
+
+    Raises:
+        ResourceLimitExceeded: in AWS's words.
+    """
+    for instance_type, delta in wanted.items():
+        utilization = used.get(instance_type, 0)
+        if instance_type in limits and utilization + delta > limits[instance_type]:
+            message = (
+                f"The account-level service limit '{instance_type} for {usage}' is {limits[instance_type]} Instances, "
+                f"with current utilization of {utilization} Instances and a request delta of {delta} Instances. Please "
+                "use AWS Service Quotas to request an increase for this quota. If AWS Service Quotas is not "
+                "available, contact AWS support to request an increase for this quota."
+            )
+            raise ResourceLimitExceeded(message)
 
 
 class Front(SageMakerResponse):

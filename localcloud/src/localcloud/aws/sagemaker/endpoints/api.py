@@ -7,6 +7,7 @@ What it does not do: canary, linear and rolling deployments, rollback by alarms,
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -26,9 +27,10 @@ from localcloud.aws.sagemaker.endpoints.records import (
     UPDATING,
     EndpointRecord,
     deployment_of,
+    instances_of,
     summary,
 )
-from localcloud.aws.sagemaker.front import RunningJobs
+from localcloud.aws.sagemaker.front import RunningJobs, refuse_over_quota
 from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.jobs.checks import check_image, check_name, unsupported
 from localcloud.aws.sagemaker.jobs.execution import Surroundings
@@ -49,6 +51,7 @@ class Endpoints(EndpointConfigs):
             if name in self._endpoints:
                 message = f'Cannot create already existing endpoint "{self._endpoints[name].arn}".'
                 raise ValidationError(message)
+            self._check_quota(instances_of(deployment["variants"]))
             answer = super().create_endpoint()
             record = EndpointRecord(self._endpoints[name])
             record.begin(CREATING, deployment)
@@ -73,6 +76,7 @@ class Endpoints(EndpointConfigs):
                     item["VariantPropertyType"] for item in request.get("ExcludeRetainedVariantProperties") or []
                 }
                 _retain(record, deployment, excluded)
+            self._check_quota(instances_of(deployment["variants"]))
             record.begin(UPDATING, deployment)
         _follow(record, lambda: _deploy(self.running, self.surroundings(), record, deployment))
         return ActionResult({"EndpointArn": record.arn})
@@ -86,6 +90,7 @@ class Endpoints(EndpointConfigs):
             record = self._changeable(request["EndpointName"])
             deployed = record.deployed or {"config": "", "variants": []}
             _check_scaling(deployed, wanted)
+            self._check_quota(_added(deployed, wanted))
             record.begin(UPDATING)
         _follow(record, lambda: _scale(self.running, record, wanted))
         return ActionResult({"EndpointArn": record.arn})
@@ -144,6 +149,13 @@ class Endpoints(EndpointConfigs):
         if record.status in CHANGING:
             message = f'Cannot update in-progress endpoint "{record.arn}".'
             raise ValidationError(message)
+
+    def _check_quota(self, wanted: Mapping[str, int]) -> None:
+        """Refuse instances beyond the quota; an update needs the new ones beside the old ones, as on AWS."""
+        used: Counter[str] = Counter()
+        for stored in self._endpoints.values():
+            used += EndpointRecord(stored).instances()
+        refuse_over_quota(self.running.conditions.quotas.get("endpoint", {}), used, wanted, "endpoint usage")
 
     def _deployment(self, config: str) -> dict[str, Any]:
         """Return all that a configuration deploys; refuse it when a model or an image is not known."""
@@ -257,6 +269,17 @@ def _check_scaling(deployed: Mapping[str, Any], wanted: Sequence[Mapping[str, An
         if count is not None and (count < 1 or known[name].get("ServerlessConfig")):
             message = f'The variant "{name}" cannot have {count} instances.'
             raise ValidationError(message)
+
+
+def _added(deployed: Mapping[str, Any], wanted: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    """Return how many instances are asked for beyond those that there are, by type."""
+    known = {variant["VariantName"]: variant for variant in deployed["variants"]}
+    added: Counter[str] = Counter()
+    for item in wanted:
+        variant = known[item["VariantName"]]
+        if item.get("DesiredInstanceCount") is not None:
+            added[variant["InstanceType"]] += item["DesiredInstanceCount"] - variant["InitialInstanceCount"]
+    return +added
 
 
 def _retain(record: EndpointRecord, deployment: dict[str, Any], excluded: set[str]) -> None:

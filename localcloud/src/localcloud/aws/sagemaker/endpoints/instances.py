@@ -127,42 +127,44 @@ class HostedInstance:
 
     def _serve(self, job: Job) -> Outcome:
         """Keep the model's containers running until the job is stopped."""
-        with ExitStack() as logs:
-            start = 0
-            while not job.stop.requested:
-                self._wake.clear()
-                if job.stop.requested:  # in between
-                    break
-                try:
-                    with self._start(job, start, logs) as model:
-                        self._model = model
-                        self._settled.set()
-                        self._wake.wait()
-                except JobStoppedError:
-                    break
-                except Exception as error:  # noqa: BLE001 - whatever it is, the endpoint has to be told
-                    if not self._settled.is_set():
-                        self._error = error
-                        self._settled.set()
-                        return Outcome(JobStatus.FAILED, str(error))
-                    self._wake.wait(_RESTART_PAUSE_SECONDS)
-                start += 1
+        start = 0
+        while not job.stop.requested:
+            self._wake.clear()
+            if job.stop.requested:  # in between
+                break
+            try:
+                self._live_once(job, start)
+            except JobStoppedError:
+                break
+            except Exception as error:  # noqa: BLE001 - whatever it is, the endpoint has to be told
+                if not self._settled.is_set():
+                    self._error = error
+                    self._settled.set()
+                    return Outcome(JobStatus.FAILED, str(error))
+                self._wake.wait(_RESTART_PAUSE_SECONDS)
+            start += 1
         self._error = self._error or JobStoppedError()
         self._settled.set()
         return Outcome(JobStatus.STOPPED)
 
-    def _start(self, job: Job, start: int, logs: ExitStack) -> ModelInstance:
+    def _live_once(self, job: Job, start: int) -> None:
+        """Start the containers in a tree of their own and wait until they are no longer wanted or one has died."""
         containers = self._variant["Containers"]
-
-        def log(container: str) -> JobLog:
-            stream = self._stream if len(containers) == 1 else f"{self._stream}/{container}"
-            opened = JobLog(self._surroundings.connections, self._surroundings.region, self._group, stream)
-            logs.callback(opened.close)
-            return opened
-
-        startup = self._variant.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_SECONDS)
         housed = in_own_tree(job, f"start-{start}")
-        return ModelInstance(self._surroundings, housed, containers, {}, log, startup=startup)
+        with ExitStack() as logs:
+            logs.callback(housed.tree.remove)
+
+            def log(container: str) -> JobLog:
+                stream = self._stream if len(containers) == 1 else f"{self._stream}/{container}"
+                opened = JobLog(self._surroundings.connections, self._surroundings.region, self._group, stream)
+                logs.callback(opened.close)
+                return opened
+
+            startup = self._variant.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_SECONDS)
+            with ModelInstance(self._surroundings, housed, containers, {}, log, startup=startup) as model:
+                self._model = model
+                self._settled.set()
+                self._wake.wait()
 
 
 class Variant:

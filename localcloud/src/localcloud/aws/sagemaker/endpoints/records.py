@@ -5,6 +5,7 @@ being deployed, and what the API tells of the variants.
 """
 
 import copy
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -64,6 +65,14 @@ class EndpointRecord:
         """Note that nothing serves, and why."""
         self._set(pending=None, failure_reason=reason, endpoint_status=FAILED)
 
+    def instances(self) -> Counter[str]:
+        """Return how many instances it has, and is about to have, by type."""
+        held: Counter[str] = Counter()
+        for deployment in (self.deployed, getattr(self._stored, "pending", None)):
+            if deployment is not None and self.status != FAILED:
+                held += instances_of(deployment["variants"])
+        return held
+
     def description(self) -> dict[str, Any]:
         """Return DescribeEndpoint's answer."""
         stored = self._stored
@@ -120,6 +129,15 @@ def deployment_of(
             "kept": dict(kept),
         }
     )
+
+
+def instances_of(variants: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    """Return how many instances variants ask for, by type; serverless ones ask for none."""
+    asked: Counter[str] = Counter()
+    for variant in variants:
+        if "InstanceType" in variant:
+            asked[variant["InstanceType"]] += variant["InitialInstanceCount"]
+    return asked
 
 
 def summary(variant: Mapping[str, Any]) -> dict[str, Any]:
