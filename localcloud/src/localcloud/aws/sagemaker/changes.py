@@ -38,13 +38,18 @@ def describe_with(status_field: str, description: Callable[[Any], Mapping[str, A
     _DESCRIPTIONS[status_field] = description
 
 
+def description_of(stored: Any, status_field: str) -> Mapping[str, Any]:
+    """Return what the Describe operation answers of a job."""
+    describe = _DESCRIPTIONS.get(status_field)
+    found: Mapping[str, Any] = describe(stored) if describe else stored.response_object
+    return found
+
+
 def job_changed(stored: Any, status_field: str) -> None:
     """Tell of a job's new status or secondary status."""
     if status_field not in JOBS:
         return
-    describe = _DESCRIPTIONS.get(status_field)
-    description = describe(stored) if describe else stored.response_object
-    tell(JOBS[status_field], stored.arn, description, getattr(stored, "tags", None))
+    tell(JOBS[status_field], stored.arn, description_of(stored, status_field), getattr(stored, "tags", None))
 
 
 def endpoint_changed(arn: str, description: Mapping[str, Any], tags: Sequence[Mapping[str, str]] | None) -> None:

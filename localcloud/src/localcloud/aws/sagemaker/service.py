@@ -12,10 +12,12 @@ from moto.sagemaker.models import sagemaker_backends
 
 from localcloud.aws.sagemaker.endpoints import api as endpoints
 from localcloud.aws.sagemaker.front import RunningJobs
+from localcloud.aws.sagemaker.listing import JobListings
 from localcloud.aws.sagemaker.pipelines import api as pipelines
 from localcloud.aws.sagemaker.pipelines.executions import PipelineExecutions
 from localcloud.aws.sagemaker.processing import api as processing
 from localcloud.aws.sagemaker.registry.api import ModelRegistry
+from localcloud.aws.sagemaker.search import Search
 from localcloud.aws.sagemaker.training import api as training
 from localcloud.aws.sagemaker.transform import api as transform
 from localcloud.aws.sagemaker.tuning import api as tuning
@@ -40,6 +42,8 @@ class LocalSageMaker(
     tuning.TuningJobs,
     ModelRegistry,
     PipelineExecutions,
+    JobListings,
+    Search,
 ):
     """All operations."""
 
