@@ -348,7 +348,7 @@ def test_stop_and_delete(cloud: LocalCloud) -> None:
     assert finished(cloud, arn)["PipelineExecutionStatus"] == "Stopped"
     assert not is_alive(pid)
     assert {name: step["StepStatus"] for name, step in steps_of(cloud, arn).items()} == {"Waits": "Stopped"}
-    with pytest.raises(client.exceptions.ConflictException, match="is in status Stopped"):
+    with pytest.raises(ClientError, match="Only pipelines with 'Executing' status can be stopped"):
         client.stop_pipeline_execution(PipelineExecutionArn=arn)
     client.delete_pipeline(PipelineName="Stops")
     with pytest.raises(client.exceptions.ResourceNotFound, match="pipeline/Stops' does not exist"):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from moto.core.responses import ActionResult
-from moto.sagemaker.exceptions import ConflictException, ResourceNotFound, ValidationError
+from moto.sagemaker.exceptions import ResourceNotFound, ValidationError
 
 from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.jobs.checks import unsupported
@@ -67,8 +67,11 @@ class PipelineExecutions(Pipelines):
         execution, _ = self._known_execution()
         record = ExecutionRecord(execution)
         if not record.begin_stopping():
-            message = f"Pipeline execution '{execution.arn}' cannot be stopped because it is in status {record.status}."
-            raise ConflictException(message)
+            message = (
+                f"Pipeline execution with ARN {execution.arn} is in status '{record.status}'. Only pipelines with "
+                "'Executing' status can be stopped."
+            )
+            raise ValidationError(message)
         self.running.ask_to_stop(execution.arn)
         return ActionResult({"PipelineExecutionArn": execution.arn})
 

@@ -29,11 +29,11 @@ class ExecutionRecord(Record):
         return self.status in {EXECUTING, STOPPING}
 
     def begin_stopping(self) -> bool:
-        """Mark the execution as Stopping; False when it has ended."""
+        """Mark the execution as Stopping; False when it is not executing."""
         with _CHANGES:
-            if not self.runs:
+            if self.status != EXECUTING:
                 return False
-            self._enter(STOPPING, self.status)
+            self._enter(STOPPING, EXECUTING)
             return True
 
     def end(self, status: str, reason: str | None = None) -> None:
