@@ -179,6 +179,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"InstanceType": None, "InitialInstanceCount": None},
         "requires InstanceType and InitialInstanceCount, or ServerlessConfig",
     ),
+    "startup": (
+        {"ContainerStartupHealthCheckTimeoutInSeconds": 4000},
+        "Value '4000' at 'productionVariants.1.member.containerStartupHealthCheckTimeoutInSeconds' failed",
+    ),
     "scaling": (
         {"ManagedInstanceScaling": {"Status": "ENABLED"}},
         "does not run ManagedInstanceScaling of a production variant",

@@ -15,6 +15,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.models import SageMakerModelBackend
 
+from localcloud.aws.sagemaker.constraints import check_constraints
 from localcloud.aws.sagemaker.endpoints.checks import check_deployment, check_unique
 from localcloud.aws.sagemaker.endpoints.configs import EndpointConfigs, completed, kept
 from localcloud.aws.sagemaker.endpoints.records import (
@@ -32,7 +33,7 @@ from localcloud.aws.sagemaker.endpoints.records import (
 )
 from localcloud.aws.sagemaker.front import RunningJobs, refuse_over_quota
 from localcloud.aws.sagemaker.hosting.listing import listed
-from localcloud.aws.sagemaker.jobs.checks import check_image, check_name, unsupported
+from localcloud.aws.sagemaker.jobs.checks import check_image, unsupported
 from localcloud.aws.sagemaker.jobs.execution import Surroundings
 from localcloud.aws.sagemaker.jobs.failures import REASON_LIMIT, JobStoppedError, keep_end
 
@@ -44,7 +45,7 @@ class Endpoints(EndpointConfigs):
         """Store an endpoint and start what serves it."""
         request = self.request_body()
         name = request["EndpointName"]
-        check_name("endpointName", name)
+        check_constraints("CreateEndpoint", request)
         check_deployment(request)
         deployment = self._deployment(request["EndpointConfigName"])
         with self.running.creating:
@@ -65,6 +66,7 @@ class Endpoints(EndpointConfigs):
     def update_endpoint(self) -> ActionResult:
         """Start what another configuration asks for and let it take over (absent from moto)."""
         request = self.request_body()
+        check_constraints("UpdateEndpoint", request)
         check_deployment(request)
         if request.get("RetainDeploymentConfig"):
             unsupported("RetainDeploymentConfig")
@@ -84,6 +86,7 @@ class Endpoints(EndpointConfigs):
     def update_endpoint_weights_and_capacities(self) -> ActionResult:
         """Change the weights and the numbers of instances of variants."""
         request = self.request_body()
+        check_constraints("UpdateEndpointWeightsAndCapacities", request)
         wanted: list[dict[str, Any]] = request["DesiredWeightsAndCapacities"]
         check_unique([item["VariantName"] for item in wanted])
         with self.running.creating:
@@ -117,9 +120,11 @@ class Endpoints(EndpointConfigs):
 
     def list_endpoints(self) -> ActionResult:
         """List endpoints (moto sorts ascending)."""
+        request = self.request_body()
+        check_constraints("ListEndpoints", request)
         found, token = listed(
             self._endpoints.values(),
-            self.request_body(),
+            request,
             lambda endpoint: str(endpoint.endpoint_name),
             status=lambda endpoint: str(endpoint.endpoint_status),
         )

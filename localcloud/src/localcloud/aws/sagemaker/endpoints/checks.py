@@ -6,14 +6,10 @@ from typing import Any
 from moto.sagemaker.exceptions import ValidationError
 
 from localcloud.aws.objects import split_uri
-from localcloud.aws.sagemaker.hosting.checks import check_maximum
-from localcloud.aws.sagemaker.jobs.checks import check_name, unsupported
-from localcloud.aws.sagemaker.jobs.cluster import check_cluster
+from localcloud.aws.sagemaker.constraints import check_constraints
+from localcloud.aws.sagemaker.jobs.checks import unsupported
 from localcloud.aws.sagemaker.jobs.failures import JobFailedError
 
-VARIANTS_LIMIT = 10
-CONCURRENCY_LIMIT = 200
-STARTUP_LIMIT_SECONDS = 3600
 _MEMORY_SIZES = [1024, 2048, 3072, 4096, 5120, 6144]
 _UNSUPPORTED = ("ShadowProductionVariants", "ExplainerConfig", "MetricsConfig")
 _UNSUPPORTED_OF_VARIANT = (
@@ -27,26 +23,19 @@ _UNSUPPORTED_OF_VARIANT = (
 
 def check_config(request: Mapping[str, Any]) -> None:
     """Check a CreateEndpointConfig request; that the models exist is the caller's to check."""
-    check_name("endpointConfigName", request["EndpointConfigName"])
+    check_constraints("CreateEndpointConfig", dict(request))
     for field in _UNSUPPORTED:
         if request.get(field):
             unsupported(f"{field} of an endpoint configuration")
     variants = request["ProductionVariants"]
-    if len(variants) > VARIANTS_LIMIT:
-        message = (
-            "1 validation error detected: Value at 'productionVariants' failed to satisfy constraint: "
-            f"Member must have length less than or equal to {VARIANTS_LIMIT}"
-        )
-        raise ValidationError(message)
     names = [variant["VariantName"] for variant in variants]
     check_unique(names)
     for number, variant in enumerate(variants, start=1):
-        check_name(f"productionVariants.{number}.member.variantName", variant["VariantName"])
         _check_variant(variant, f"productionVariants.{number}.member")
     if request.get("AsyncInferenceConfig"):
         _check_async(request["AsyncInferenceConfig"], variants)
     if request.get("DataCaptureConfig"):
-        _check_capture(request["DataCaptureConfig"])
+        _check_address(request["DataCaptureConfig"]["DestinationS3Uri"])
 
 
 def check_unique(names: Sequence[str]) -> None:
@@ -78,11 +67,6 @@ def _check_variant(variant: Mapping[str, Any], field: str) -> None:
             unsupported(f"{name} of a production variant")
     if not variant.get("ModelName"):
         unsupported("a production variant without ModelName (inference components)")
-    check_maximum(
-        f"{field}.containerStartupHealthCheckTimeoutInSeconds",
-        variant.get("ContainerStartupHealthCheckTimeoutInSeconds"),
-        STARTUP_LIMIT_SECONDS,
-    )
     serverless = variant.get("ServerlessConfig")
     if not serverless:
         if not variant.get("InstanceType") or not variant.get("InitialInstanceCount"):
@@ -91,8 +75,6 @@ def _check_variant(variant: Mapping[str, Any], field: str) -> None:
                 "or ServerlessConfig."
             )
             raise ValidationError(message)
-        resources = {"InstanceType": variant["InstanceType"], "InstanceCount": variant["InitialInstanceCount"]}
-        check_cluster(resources, field, "ProductionVariantInstanceType")
         return
     if variant.get("InstanceType") or variant.get("InitialInstanceCount"):
         message = (
@@ -107,7 +89,6 @@ def _check_variant(variant: Mapping[str, Any], field: str) -> None:
             f"set: {_MEMORY_SIZES}"
         )
         raise ValidationError(message)
-    check_maximum(f"{field}.serverlessConfig.maxConcurrency", serverless["MaxConcurrency"], CONCURRENCY_LIMIT)
 
 
 def _check_async(config: Mapping[str, Any], variants: Sequence[Mapping[str, Any]]) -> None:
@@ -123,11 +104,6 @@ def _check_async(config: Mapping[str, Any], variants: Sequence[Mapping[str, Any]
     _check_address(output["S3OutputPath"])
     if output.get("S3FailurePath"):
         _check_address(output["S3FailurePath"])
-
-
-def _check_capture(config: Mapping[str, Any]) -> None:
-    check_maximum("dataCaptureConfig.initialSamplingPercentage", config["InitialSamplingPercentage"], 100)
-    _check_address(config["DestinationS3Uri"])
 
 
 def _check_address(uri: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.exceptions import ValidationError
 
+from localcloud.aws.sagemaker.constraints import check_constraints
 from localcloud.aws.sagemaker.endpoints.checks import check_config
 from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.hosting.models import Models
@@ -76,9 +77,9 @@ class EndpointConfigs(Models):
 
     def list_endpoint_configs(self) -> ActionResult:
         """List configurations (moto sorts ascending)."""
-        found, token = listed(
-            self._configs.values(), self.request_body(), lambda config: str(config.endpoint_config_name)
-        )
+        request = self.request_body()
+        check_constraints("ListEndpointConfigs", request)
+        found, token = listed(self._configs.values(), request, lambda config: str(config.endpoint_config_name))
         return ActionResult({"EndpointConfigs": [config.summary() for config in found], "NextToken": token})
 
     def known_config(self, name: str) -> Any:

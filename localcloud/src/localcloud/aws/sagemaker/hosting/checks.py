@@ -1,25 +1,23 @@
-"""What SageMaker refuses when a model is created, and the checks that everything that hosts one shares."""
+"""What SageMaker refuses when a model is created, and what cannot be served here."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from moto.sagemaker.exceptions import ValidationError
 
 from localcloud.aws.objects import ObjectStore, split_uri
+from localcloud.aws.sagemaker.constraints import check_constraints
 from localcloud.aws.sagemaker.hosting.container import model_data
-from localcloud.aws.sagemaker.jobs.checks import check_name, unsupported
+from localcloud.aws.sagemaker.jobs.checks import unsupported
 from localcloud.aws.sagemaker.jobs.failures import JobFailedError
 
-CONTAINERS_LIMIT = 15
-_ROLE = re.compile(r"arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+")
 # what a container may ask for and cannot have here
 _CONTAINER_FIELDS = ("ImageConfig", "AdditionalModelDataSources", "MultiModelConfig")
 
 
 def check_model(request: Mapping[str, Any], objects: ObjectStore) -> None:
     """Check a CreateModel request."""
-    check_name("modelName", request["ModelName"])
+    check_constraints("CreateModel", dict(request))
     primary, several = request.get("PrimaryContainer"), request.get("Containers") or []
     if primary and several:
         message = "Both PrimaryContainer and Containers cannot be provided. Provide only one of them."
@@ -27,34 +25,11 @@ def check_model(request: Mapping[str, Any], objects: ObjectStore) -> None:
     if not primary and not several:
         message = "Either PrimaryContainer or Containers must be provided."
         raise ValidationError(message)
-    if len(several) > CONTAINERS_LIMIT:
-        message = (
-            "1 validation error detected: Value at 'containers' failed to satisfy constraint: "
-            f"Member must have length less than or equal to {CONTAINERS_LIMIT}"
-        )
-        raise ValidationError(message)
-    role = request.get("ExecutionRoleArn")
-    if role is not None and not _ROLE.fullmatch(role):
-        message = (
-            f"1 validation error detected: Value '{role}' at 'executionRoleArn' failed to satisfy constraint: Member "
-            f"must satisfy regular expression pattern: ^{_ROLE.pattern}$"
-        )
-        raise ValidationError(message)
     if (request.get("InferenceExecutionConfig") or {}).get("Mode", "Serial") != "Serial":
         unsupported("InferenceExecutionConfig Mode Direct")
     for container in [primary] if primary else several:
         _check_container(container, objects)
     _check_hostnames(several)
-
-
-def check_maximum(field: str, value: int | None, most: int) -> None:
-    """Refuse a number that is larger than AWS allows (botocore checks the least only)."""
-    if value is not None and value > most:
-        message = (
-            f"1 validation error detected: Value '{value}' at '{field}' failed to satisfy constraint: "
-            f"Member must have value less than or equal to {most}"
-        )
-        raise ValidationError(message)
 
 
 def _check_container(container: Mapping[str, Any], objects: ObjectStore) -> None:

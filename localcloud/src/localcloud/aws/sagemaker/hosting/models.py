@@ -5,6 +5,7 @@ from typing import Any
 from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.exceptions import ValidationError
 
+from localcloud.aws.sagemaker.constraints import check_constraints
 from localcloud.aws.sagemaker.front import Front
 from localcloud.aws.sagemaker.hosting.checks import check_model
 from localcloud.aws.sagemaker.hosting.container import model_data
@@ -60,7 +61,9 @@ class Models(Front):
 
     def list_models(self) -> ActionResult:
         """List models (moto knows neither filter, nor order, nor pages)."""
-        found, token = listed(self._models.values(), self.request_body(), lambda model: str(model.model_name))
+        request = self.request_body()
+        check_constraints("ListModels", request)
+        found, token = listed(self._models.values(), request, lambda model: str(model.model_name))
         models = [
             {"ModelName": model.model_name, "ModelArn": model.arn, "CreationTime": model.creation_time}
             for model in found

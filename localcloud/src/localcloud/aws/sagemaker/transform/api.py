@@ -5,6 +5,7 @@ from typing import Any
 from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.models import SageMakerModelBackend
 
+from localcloud.aws.sagemaker.constraints import check_constraints
 from localcloud.aws.sagemaker.front import JobKind, RunningJobs, close_interrupted
 from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.hosting.models import Models
@@ -49,9 +50,11 @@ class TransformJobs(Models):
 
     def list_transform_jobs(self) -> ActionResult:
         """List batch transform jobs (moto sorts by name only)."""
+        request = self.request_body()
+        check_constraints("ListTransformJobs", request)
         found, token = listed(
             self.table(TRANSFORM).values(),
-            self.request_body(),
+            request,
             lambda job: str(job.transform_job_name),
             status=lambda job: str(job.transform_job_status),
         )

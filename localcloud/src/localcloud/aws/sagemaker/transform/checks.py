@@ -6,29 +6,24 @@ from typing import Any
 from moto.sagemaker.exceptions import ValidationError
 
 from localcloud.aws.objects import ObjectStore
-from localcloud.aws.sagemaker.hosting.checks import check_maximum
-from localcloud.aws.sagemaker.jobs.checks import check_name, check_source, unsupported
-from localcloud.aws.sagemaker.jobs.cluster import check_cluster
+from localcloud.aws.sagemaker.constraints import check_constraints
+from localcloud.aws.sagemaker.jobs.checks import check_source, unsupported
 from localcloud.aws.sagemaker.jobs.execution import Request
 from localcloud.aws.sagemaker.transform.paths import WHOLE, PathError, RecordPath
 from localcloud.aws.sagemaker.transform.records import CSV, DEFAULT_PAYLOAD_MB, PROCESSED_TYPES, media_type
 
 _PAYLOAD_LIMIT_MB = 100
-_TIMEOUT_LIMIT_SECONDS = 3600
-_RETRIES_LIMIT = 3
-_VARIABLES_LIMIT = 16
 
 
 def check_transform(request: Request, objects: ObjectStore, role: str, region: str) -> None:
     """Check a CreateTransformJob request."""
-    check_name("transformJobName", request["TransformJobName"])
-    check_cluster(request["TransformResources"], "transformResources", "TransformInstanceType")
+    check_constraints("CreateTransformJob", dict(request))
     source = request["TransformInput"]
     if source.get("SplitType", "None") not in {"None", "Line"}:
         unsupported(f"SplitType {source['SplitType']}")
     if request.get("DataCaptureConfig"):
         unsupported("DataCaptureConfig of a transform job")
-    _check_limits(request)
+    _check_payload(request)
     if request.get("BatchStrategy") == "SingleRecord" and source.get("SplitType", "None") == "None":
         message = "BatchStrategy SingleRecord requires SplitType Line, RecordIO or TFRecord"
         raise ValidationError(message)
@@ -36,20 +31,7 @@ def check_transform(request: Request, objects: ObjectStore, role: str, region: s
     check_source(source["DataSource"]["S3DataSource"], objects, role, region)
 
 
-def _check_limits(request: Request) -> None:
-    client = request.get("ModelClientConfig") or {}
-    check_maximum(
-        "modelClientConfig.invocationsTimeoutInSeconds",
-        client.get("InvocationsTimeoutInSeconds"),
-        _TIMEOUT_LIMIT_SECONDS,
-    )
-    check_maximum("modelClientConfig.invocationsMaxRetries", client.get("InvocationsMaxRetries"), _RETRIES_LIMIT)
-    if len(request.get("Environment") or {}) > _VARIABLES_LIMIT:
-        message = (
-            "1 validation error detected: Value at 'environment' failed to satisfy constraint: "
-            f"Map value must have a length less than or equal to {_VARIABLES_LIMIT}"
-        )
-        raise ValidationError(message)
+def _check_payload(request: Request) -> None:
     given = request.get("MaxPayloadInMB")
     payload = DEFAULT_PAYLOAD_MB if given is None else given
     concurrent = request.get("MaxConcurrentTransforms") or 1
