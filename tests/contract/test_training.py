@@ -290,7 +290,7 @@ def test_unknown_image(cloud: LocalCloud) -> None:
     error = refusal.value.response["Error"]
     assert error["Code"] == "ValidationException"
     assert "docker.io/somebody/something:1" in error["Message"]
-    assert "add its address pattern and packages to IMAGES in localcloud.aws.sagemaker.jobs.images" in error["Message"]
+    assert "add its address pattern and packages to a YAML file" in error["Message"]
 
 
 def test_more_jobs_than_slots(cloud: LocalCloud) -> None:

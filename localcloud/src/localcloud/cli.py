@@ -42,6 +42,7 @@ def _up(options: argparse.Namespace) -> int:
             host=options.host,
             port=options.port,
             seed=options.seed,
+            images=options.images,
             slots=options.slots,
             grace=options.grace,
             isolation=options.isolation,
@@ -106,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--host", default="127.0.0.1", help="address to bind (a container sets 0.0.0.0)")
     up.add_argument("--port", type=int, default=DEFAULT_PORT, help="port to bind; 0 picks a free one")
     up.add_argument("--seed", type=Path, help="YAML file of buckets, secrets and roles to create")
+    up.add_argument("--images", type=Path, help="YAML file of container images and the packages that stand in for them")
     up.add_argument("--slots", type=_positive, default=2, help="jobs that run at the same time; more wait")
     up.add_argument("--grace", type=float, default=120.0, help="seconds a stopped job has to tidy up before SIGKILL")
     up.add_argument("--isolation", choices=MODES, default="auto", help="how jobs get their /opt/ml")

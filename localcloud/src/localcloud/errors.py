@@ -6,6 +6,7 @@ LocalCloudError
 ├── NotRunningError        no cloud runs on this root
 ├── StopTimeoutError       a cloud did not end when it was asked to
 ├── SeedError              the seed file is unreadable or breaks a rule
+├── ImagesError            the images file is unreadable or breaks a rule
 └── IsolationUnavailableError  the isolation that was asked for does not work on this machine
 
 Each message names what, where, the rule and the remedy, because it is all the user sees (no traceback).
@@ -35,6 +36,10 @@ class StopTimeoutError(LocalCloudError):
 
 class SeedError(LocalCloudError):
     """The seed file is unreadable or breaks a rule."""
+
+
+class ImagesError(LocalCloudError):
+    """The images file is unreadable or breaks a rule."""
 
 
 class IsolationUnavailableError(LocalCloudError):

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from localcloud.aws.sagemaker.jobs.images import IMAGES, read_images
 from localcloud.clients import DEFAULT_REGION
 from localcloud.engine.engine import Engine
 from localcloud.engine.environments import Environments
@@ -36,6 +37,7 @@ class Settings:
     host: str
     port: int
     seed: Path | None
+    images: Path | None
     slots: int
     grace: float
     isolation: str
@@ -45,6 +47,8 @@ def serve(settings: Settings) -> None:
     """Run a cloud until SIGINT or SIGTERM."""
     root = settings.root.absolute()
     seed = read_seed(settings.seed) if settings.seed else Seed()
+    if settings.images:
+        IMAGES.extend(read_images(settings.images))
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
@@ -91,6 +95,7 @@ def _serve_until(
             "isolation": engine.isolation.name,
             "jobs": [asdict(row) for row in engine.rows()],
             "environments": [asdict(environment) for environment in engine.environments.known()],
+            "images": [asdict(image) for image in IMAGES.known()],
         }
 
     connections = Connections(endpoint)

@@ -20,7 +20,9 @@ from pathlib import Path
 
 from localcloud.engine.cluster import ClusterEnding, wait_for_cluster
 from localcloud.engine.environments import Environments
+from localcloud.engine.indexes import index_settings, without_listings
 from localcloud.engine.isolation import Isolation
+from localcloud.engine.layers import search_path
 from localcloud.engine.orphans import MARK, instance_mark, kill_marked, start_watchdog
 from localcloud.engine.processes import Ending, JobProcess, LineSink, StopRequest
 from localcloud.engine.slots import Slots
@@ -138,6 +140,7 @@ class Engine:
         self.isolation = isolation
         self.grace = grace
         self._mark = instance_mark(root, os.getpid())
+        self._indexes = index_settings(os.environ)
         self._trees = root / "jobs"
         kill_marked(f"{root}:")
         shutil.rmtree(self._trees, ignore_errors=True)
@@ -198,7 +201,7 @@ class Engine:
         tree, machine = job.trees[host], job.hosts[host]
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
         environment |= {
-            "PATH": f"{program.path}:{SYSTEM_PATH}" if program.path else SYSTEM_PATH,
+            "PATH": f"{self._programs(program, tree)}:{SYSTEM_PATH}" if program.path else SYSTEM_PATH,
             "HOME": str(tree.home),
             "TMPDIR": str(tree.tmp),
             "PYTHONUNBUFFERED": "1",
@@ -214,11 +217,14 @@ class Engine:
             self.isolation.command(tree, launch, program.directory),
             directory=tree.host_path(program.directory),
             environment=environment,
-            on_line=on_line,
+            on_line=without_listings(on_line),
             pass_fds=pass_fds,
         )
         self._store.set_pid(job.identity, process.pid)
         return process
+
+    def _programs(self, program: Program, tree: JobTree) -> str:
+        return search_path(program.path, tree.path / "python", self._indexes)
 
     def make_trees(self, job: Job) -> None:
         """Give each host of a job an empty tree, and remove those that it has."""

@@ -9,8 +9,9 @@ How it works: built in place under a lock that other threads and other servers r
 What it does not do: update an environment whose unpinned requirements have newer releases (delete the folder), or
 install anything but Python packages.
 
-The caller's package index settings (UV_*, PIP_*) reach uv, and the job's own pip by a pip.conf inside the
-environment; the user's program does not see them.
+uv gets its own variables (UV_*) and those of the network, nothing else of the server's environment: building a package
+runs its author's code. It keeps the lock open, so that a server that follows a killed one waits for the installer
+that was left behind before it builds again.
 """
 
 import fcntl
@@ -25,11 +26,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 import uv
 
 MARKER = "environment.json"
 _OUTPUT_TAIL_LINES = 20
+# what uv inherits besides its own variables: its cache, temporary files, proxies and certificates
+_INHERITED = frozenset(
+    {
+        "HOME",
+        "PATH",
+        "TMPDIR",
+        "LANG",
+        "LC_ALL",
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "NETRC",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        *(name for proxy in ("http_proxy", "https_proxy", "all_proxy", "no_proxy") for name in (proxy, proxy.upper())),
+    }
+)
 
 
 class EnvironmentBuildError(Exception):
@@ -45,11 +64,15 @@ class EnvironmentBuildError(Exception):
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
-    """What an environment holds: the image's own packages, then the text of a requirements file over them."""
+    """What an environment holds: the image's own packages, then the text of a requirements file over them.
+
+    `python` is the version of its interpreter, as in "3.12"; the server's own if empty.
+    """
 
     image: str
     base: tuple[str, ...]
     requirements: str = ""
+    python: str = ""
 
     @property
     def requirements_sha256(self) -> str:
@@ -58,7 +81,7 @@ class EnvironmentSpec:
 
     def digest(self, interpreter: str) -> str:
         """The digest of everything that went in."""
-        parts = [self.image, list(self.base), self.requirements, interpreter]
+        parts = [self.image, list(self.base), self.requirements, self.python or interpreter]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -93,10 +116,10 @@ class Environments:
         if digest in self._ready:
             return self._ready[digest]
         place = self._folder / digest[:20]
-        with _exclusive(self._folder / f"{place.name}.lock"):
+        with _exclusive(self._folder / f"{place.name}.lock") as lock:
             found = _read_marker(place)
             if found is None:
-                found = self._build(spec, place, on_line)
+                found = self._build(spec, place, _Installer(lock, on_line))
         with self._lock:
             self._ready[digest] = found
         return found
@@ -106,30 +129,28 @@ class Environments:
         places = sorted(path.parent for path in self._folder.glob(f"*/{MARKER}"))
         return [found for place in places if (found := _read_marker(place)) is not None]
 
-    def _build(self, spec: EnvironmentSpec, place: Path, on_line: Callable[[str], None]) -> JobEnvironment:
+    def _build(self, spec: EnvironmentSpec, place: Path, installer: "_Installer") -> JobEnvironment:
         shutil.rmtree(place, ignore_errors=True)
         python = str(place / "bin" / "python")
         install = ["pip", "install", "--compile-bytecode", "--python", python, "-r"]
         if spec.requirements.strip():
             # The image's own environment, by hard links: seconds instead of a second installation. Installers replace
             # files and never write into them, so the image's copy stays as it is.
-            base = Path(self.get(EnvironmentSpec(spec.image, spec.base), _silent).python).parents[1]
+            image = EnvironmentSpec(spec.image, spec.base, python=spec.python)
+            base = Path(self.get(image, _silent).python).parents[1]
             shutil.copytree(base, place, symlinks=True, copy_function=os.link, ignore=shutil.ignore_patterns(MARKER))
             requirements = place / "requirements.txt"
             requirements.write_text(spec.requirements)
-            _run_uv([*install, str(requirements)], on_line)
+            installer.run([*install, str(requirements)])
         else:
-            self._build_image(spec, place, install)
+            # an image's packages are there before a job begins, so installing them is nothing its log should show
+            silent = _Installer(installer.lock, _silent)
+            interpreter = spec.python or sys.executable
+            silent.run(["venv", "--quiet", "--relocatable", "--python", interpreter, str(place)])
+            packages = place / "image.txt"
+            packages.write_text("".join(f"{line}\n" for line in ("pip", *spec.base)))
+            silent.run([*install, str(packages)])
         return _complete(place, JobEnvironment(spec.image, spec.requirements_sha256, python))
-
-    @staticmethod
-    def _build_image(spec: EnvironmentSpec, place: Path, install: list[str]) -> None:
-        # an image's packages are there before a job begins, so installing them is nothing its log should show
-        _run_uv(["venv", "--quiet", "--relocatable", "--python", sys.executable, str(place)], _silent)
-        packages = place / "image.txt"
-        packages.write_text("".join(f"{line}\n" for line in ("pip", *spec.base)))
-        _run_uv([*install, str(packages)], _silent)
-        _write_pip_settings(place)
 
 
 def _complete(place: Path, made: JobEnvironment) -> JobEnvironment:
@@ -144,34 +165,38 @@ def _silent(_: str) -> None:
     """Take a line that nobody wants (a failed command still carries its output)."""
 
 
-def _run_uv(arguments: list[str], on_line: Callable[[str], None]) -> None:
-    # `--no-config`: a configuration file of whatever project the server was started in must not leak into the jobs
-    command = [uv.find_uv_bin(), "--no-config", "--no-progress", *arguments]
-    environment = {k: v for k, v in os.environ.items() if k not in {"VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}}
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    )
-    lines: list[str] = []
-    with process:
-        assert process.stdout is not None  # noqa: S101 - for the type checker: stdout=PIPE above
-        for line in process.stdout:
-            lines.append(line.rstrip("\n"))
-            on_line(lines[-1])
-    if process.returncode != 0:
-        shown = " ".join(["uv", *arguments])
-        raise EnvironmentBuildError(shown, process.returncode, "\n".join(lines[-_OUTPUT_TAIL_LINES:]))
+@dataclass(frozen=True)
+class _Installer:
+    """uv, telling its lines to `on_line`; `lock` is the open file of the lock on what it installs into."""
 
+    lock: IO[str]
+    on_line: Callable[[str], None]
 
-def _write_pip_settings(place: Path) -> None:
-    """Hand the caller's PIP_* settings to the environment's pip, and to it alone."""
-    settings = {
-        name.removeprefix("PIP_").lower().replace("_", "-"): value
-        for name, value in sorted(os.environ.items())
-        if name.startswith("PIP_") and value and name != "PIP_CONFIG_FILE"
-    }
-    file = place / "pip.conf"
-    file.touch(mode=0o600)  # an index address may hold a password
-    file.write_text("[global]\n" + "".join(f"{k} = {v}\n" for k, v in settings.items()))
+    def run(self, arguments: list[str]) -> None:
+        """Run uv to its end.
+
+        Raises:
+            EnvironmentBuildError: with the last lines of what it said.
+        """
+        # `--no-config`: a configuration file of whatever project the server was started in must not leak into the jobs
+        process = subprocess.Popen(
+            [uv.find_uv_bin(), "--no-config", "--no-progress", *arguments],
+            env={name: value for name, value in os.environ.items() if name.startswith("UV_") or name in _INHERITED},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            pass_fds=[self.lock.fileno()],
+        )
+        lines: list[str] = []
+        with process:
+            assert process.stdout is not None  # noqa: S101 - for the type checker: stdout=PIPE above
+            for line in process.stdout:
+                lines.append(line.rstrip("\n"))
+                self.on_line(lines[-1])
+        if process.returncode != 0:
+            shown = " ".join(["uv", *arguments])
+            raise EnvironmentBuildError(shown, process.returncode, "\n".join(lines[-_OUTPUT_TAIL_LINES:]))
 
 
 def _read_marker(place: Path) -> JobEnvironment | None:
@@ -183,8 +208,8 @@ def _read_marker(place: Path) -> JobEnvironment | None:
 
 
 @contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
+def _exclusive(path: Path) -> Iterator[IO[str]]:
     """Hold a lock on `path` that excludes other threads and other processes."""
     with path.open("w") as file:  # a new open file per caller, so that flock excludes threads, too
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file

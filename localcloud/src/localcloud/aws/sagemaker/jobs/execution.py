@@ -35,7 +35,9 @@ class Surroundings:
     def environment(self, image: Image, requirements: str, on_line: Callable[[str], None]) -> JobEnvironment:
         """Return the Python environment that stands in for an image with a requirements file installed over it."""
         try:
-            return self.engine.environments.get(EnvironmentSpec(image.name, image.base, requirements), on_line)
+            return self.engine.environments.get(
+                EnvironmentSpec(image.name, image.base, requirements, image.python), on_line
+            )
         except EnvironmentBuildError as error:
             raise JobFailedError(install_failure(error)) from error
 

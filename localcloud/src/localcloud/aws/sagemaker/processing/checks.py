@@ -16,8 +16,8 @@ def check_processing(request: Request) -> Image:
     check_name("processingJobName", request["ProcessingJobName"])
     application = request["AppSpecification"]
     image = check_image(application.get("ImageUri", ""))
-    if not application.get("ContainerEntrypoint"):
-        unsupported("an image's own entry point (AppSpecification.ContainerEntrypoint is not given)")
+    if not application.get("ContainerEntrypoint") and not image.entrypoint:
+        unsupported(f"the own entry point of {image.name} (AppSpecification.ContainerEntrypoint is not given)")
     check_cluster(request["ProcessingResources"]["ClusterConfig"], "clusterConfig", "ProcessingInstanceType")
     outputs = (request.get("ProcessingOutputConfig") or {}).get("Outputs") or []
     for field, items in (("S3Input", request.get("ProcessingInputs") or []), ("S3Output", outputs)):

@@ -83,7 +83,10 @@ class ProcessingRun:
         self._record.set(processing_start_time=utc_now())
         application = self._request["AppSpecification"]
         program = Program(
-            argv=[*application["ContainerEntrypoint"], *(application.get("ContainerArguments") or [])],
+            argv=[
+                *(application.get("ContainerEntrypoint") or self._image.entrypoint),
+                *(application.get("ContainerArguments") or []),
+            ],
             environment={
                 **self._surroundings.variables(),
                 "PROCESSING_JOB_NAME": self._name,

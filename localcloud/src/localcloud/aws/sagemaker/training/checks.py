@@ -22,7 +22,7 @@ def check_training(request: Request, objects: ObjectStore, region: str) -> Image
     algorithm = request["AlgorithmSpecification"]
     image = check_image(algorithm.get("TrainingImage", ""))
     hyperparameters = request.get("HyperParameters") or {}
-    if PROGRAM not in hyperparameters and not algorithm.get("ContainerEntrypoint"):
+    if PROGRAM not in hyperparameters and not algorithm.get("ContainerEntrypoint") and not image.entrypoint:
         unsupported(f"a built-in algorithm (neither the hyperparameter {PROGRAM} nor ContainerEntrypoint is given)")
     if not request.get("ResourceConfig"):
         unsupported("a serverless training job (ResourceConfig is not given)")

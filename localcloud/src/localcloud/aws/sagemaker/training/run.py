@@ -185,12 +185,16 @@ class TrainingRun:
 
     @property
     def _is_script(self) -> bool:
-        return not self._algorithm.get("ContainerEntrypoint")
+        return not self._algorithm.get("ContainerEntrypoint") and script_mode.PROGRAM in self._hyperparameters
 
     def _argv(self) -> list[str]:
         if self._is_script:
             return script_mode.command(self._hyperparameters)
-        return [*self._algorithm["ContainerEntrypoint"], *(self._algorithm.get("ContainerArguments") or [])]
+        arguments = self._algorithm.get("ContainerArguments") or []
+        if self._algorithm.get("ContainerEntrypoint"):
+            return [*self._algorithm["ContainerEntrypoint"], *arguments]
+        # SageMaker runs an image's own entry point as `docker run image train`
+        return [*self._image.entrypoint, *(arguments or ["train"])]
 
     def _variables(self, number: int) -> dict[str, str]:
         variables = self._surroundings.variables()
