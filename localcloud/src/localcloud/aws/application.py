@@ -20,6 +20,7 @@ from localcloud.aws.sagemaker.conditions import Conditions, ConditionsError
 from localcloud.aws.sagemaker.endpoints.runtime import LocalSageMakerRuntime
 from localcloud.aws.sagemaker.front import RunningJobs
 from localcloud.aws.sagemaker.service import LocalSageMaker
+from localcloud.aws.sagemaker.siblings import Siblings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -43,7 +44,7 @@ def build_application(
         LocalSageMakerRuntime.dispatch
     )
     moto = Dispatcher()
-    logged = RequestLog(_Errors(Faults(moto, running.conditions)), request_log)
+    logged = RequestLog(_Errors(Faults(Siblings(moto), running.conditions)), request_log)
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")

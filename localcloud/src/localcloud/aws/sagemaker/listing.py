@@ -4,6 +4,7 @@ moto pages before it filters, sorts by nothing, leaves fields of the summaries o
 on tags of what does not exist.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
@@ -94,13 +95,13 @@ class JobListings(Front):
     def list_tags(self) -> ActionResult:
         """List a resource's tags."""
         resource = self._tagged_item()
-        return super().list_tags() if resource is None else ActionResult({"Tags": resource.tags or []})
+        return self._by_moto(super().list_tags) if resource is None else ActionResult({"Tags": resource.tags or []})
 
     def add_tags(self) -> ActionResult:
         """Set tags of a resource; one of the same key is replaced."""
         resource = self._tagged_item()
         if resource is None:
-            return super().add_tags()
+            return self._by_moto(super().add_tags)
         added = self._checked("AddTags")["Tags"]
         keys = {tag["Key"] for tag in added}
         tags = [tag for tag in resource.tags or [] if tag["Key"] not in keys] + added
@@ -114,7 +115,7 @@ class JobListings(Front):
         """Remove tags of a resource; keys that it does not have are no mistake."""
         resource = self._tagged_item()
         if resource is None:
-            return super().delete_tags()
+            return self._by_moto(super().delete_tags)
         removed = self._checked("DeleteTags")["TagKeys"]
         resource.tags = [tag for tag in resource.tags or [] if tag["Key"] not in removed]
         return EmptyResult()
@@ -147,9 +148,19 @@ class JobListings(Front):
         if resource is None or resource.arn != arn:
             resource = next((item for item in table.values() if item.arn == arn), None)
         if resource is None:
-            message = f"Could not find resource {arn}."
-            raise ValidationError(message)
+            raise _no_resource(arn)
         return resource
+
+    def _by_moto(self, operation: Callable[[], ActionResult]) -> ActionResult:
+        """Let moto do it for its own records; it breaks where it knows none."""
+        try:
+            return operation()
+        except (AttributeError, KeyError, ValueError) as error:
+            raise _no_resource(self._get_param("ResourceArn")) from error
+
+
+def _no_resource(arn: str) -> ValidationError:
+    return ValidationError(f"Could not find resource {arn}.")
 
 
 def _given(**fields: Any) -> dict[str, Any]:

@@ -162,9 +162,9 @@ def _passes_nested(nested: Mapping[str, Any], properties: Properties) -> bool:
 
 
 def _passes(item: Mapping[str, Any], values: Sequence[Any]) -> bool:
-    wanted = item.get("Operator", "Equals")
+    wanted: str = item.get("Operator", "Equals")
     if wanted in {"Exists", "NotExists"}:
-        return bool(bool(values) == (wanted == "Exists"))
+        return bool(values) == (wanted == "Exists")
     if wanted == "NotEquals":
         return not any(_equal(value, item["Value"]) for value in values)
     return any(_holds(wanted, value, item["Value"]) for value in values)

@@ -5,17 +5,19 @@ own answer is an HTML page with status 500, which clients retry for many seconds
 """
 
 import json
+import traceback
 
 from moto.core.common_types import TYPE_RESPONSE
 from moto.core.utils import camelcase_to_underscores, method_names_from_class
 from moto.sagemaker.models import sagemaker_backends
 
 from localcloud.aws.sagemaker.endpoints import api as endpoints
-from localcloud.aws.sagemaker.front import RunningJobs
+from localcloud.aws.sagemaker.front import Front, RunningJobs
 from localcloud.aws.sagemaker.listing import JobListings
 from localcloud.aws.sagemaker.pipelines import api as pipelines
 from localcloud.aws.sagemaker.pipelines.executions import PipelineExecutions
 from localcloud.aws.sagemaker.processing import api as processing
+from localcloud.aws.sagemaker.refusals import Refusals
 from localcloud.aws.sagemaker.registry.api import ModelRegistry
 from localcloud.aws.sagemaker.search import Search
 from localcloud.aws.sagemaker.training import api as training
@@ -44,15 +46,27 @@ class LocalSageMaker(
     PipelineExecutions,
     JobListings,
     Search,
+    Refusals,
 ):
     """All operations."""
 
     def call_action(self) -> TYPE_RESPONSE:
-        """Answer an operation that moto lacks with an error that no client retries."""
+        """Answer what moto lacks, and what breaks it, with an error that no client retries."""
         operation = self._get_action()
-        if camelcase_to_underscores(operation) in method_names_from_class(self.__class__):
+        method = camelcase_to_underscores(operation)
+        # helpers of the parts have names that SageMaker's generic jobs have as well: CreateJob, StopJob
+        if method not in method_names_from_class(self.__class__) or method in vars(Front):
+            return _refusal(f"localcloud does not implement the SageMaker operation {operation}")
+        try:
             return super().call_action()
-        message = f"localcloud does not implement the SageMaker operation {operation}"
-        body = json.dumps({"__type": "UnsupportedOperation", "message": message})
-        headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-errortype": "UnsupportedOperation"}
-        return 400, headers, body
+        except (AttributeError, KeyError, TypeError) as error:
+            if any(method in vars(part) for part in type(self).__mro__ if part.__module__.startswith(__package__)):
+                raise
+            traceback.print_exc()
+            return _refusal(f"localcloud: moto's {operation} cannot take this request: {error!r}")
+
+
+def _refusal(message: str) -> TYPE_RESPONSE:
+    body = json.dumps({"__type": "UnsupportedOperation", "message": message})
+    headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-errortype": "UnsupportedOperation"}
+    return 400, headers, body

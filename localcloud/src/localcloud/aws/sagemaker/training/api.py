@@ -6,6 +6,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.models import SageMakerModelBackend
 
 from localcloud.aws.sagemaker.front import Front, JobKind, RunningJobs, close_interrupted
+from localcloud.aws.sagemaker.jobs.checks import unsupported
 from localcloud.aws.sagemaker.jobs.cluster import read_cluster
 from localcloud.aws.sagemaker.jobs.records import Record, utc_now
 from localcloud.aws.sagemaker.training.checks import check_training
@@ -28,6 +29,8 @@ class TrainingJobs(Front):
     def create_training_job(self) -> ActionResult:
         """Store and start a training job."""
         request = self.request_body()
+        if not request.get("AlgorithmSpecification"):
+            unsupported("a serverless training job (AlgorithmSpecification is not given)")
         image = check_training(request, self.running.connections.objects(), self.region)
         cluster = read_cluster(request["ResourceConfig"])
         # before moto replaces the user's definitions by one of its own
