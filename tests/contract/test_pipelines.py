@@ -202,6 +202,8 @@ def whole_pipeline(cloud: LocalCloud, group: str) -> str:
             },
         },
     }
+    package = {"HyperParameters": {"package": get("Steps.Register.ModelPackageArn")}}
+    tell = training_step(cloud, "Tell", "import sys\nprint(sys.argv[2])\n", Arguments=package)
     fail = {
         "Name": "GiveUp",
         "Type": "Fail",
@@ -212,7 +214,7 @@ def whole_pipeline(cloud: LocalCloud, group: str) -> str:
         "Type": "Condition",
         "Arguments": {
             "Conditions": [{"Type": "GreaterThanOrEqualTo", "LeftValue": total, "RightValue": get("Parameters.Least")}],
-            "IfSteps": [model, predict, register],
+            "IfSteps": [model, predict, tell, register],
             "ElseSteps": [fail],
         },
     }
@@ -254,7 +256,7 @@ def test_life_of_an_execution(cloud: LocalCloud) -> None:
     steps = steps_of(cloud, arn)
     assert [(name, step["StepStatus"], step.get("FailureReason")) for name, step in steps.items()] == [
         (name, "Succeeded", None)
-        for name in ("Prepare", "Learn_it", "Evaluate", "Decide", "Make", "Register", "Predict")
+        for name in ("Prepare", "Learn_it", "Evaluate", "Decide", "Make", "Register", "Predict", "Tell")
     ]
     assert (execution["PipelineExecutionStatus"], execution.get("FailureReason")) == ("Succeeded", None)
     assert execution["PipelineExperimentConfig"] == {"ExperimentName": "whole", "TrialName": identity}
@@ -273,7 +275,9 @@ def test_life_of_an_execution(cloud: LocalCloud) -> None:
     report = json.loads(cloud.get(f"evaluated/{identity}/evaluation.json"))
     assert report == {"metrics": {"total": {"value": 6}}}
     assert cloud.get("predicted/whole/in.csv.out").split() == [b"6", b"12"]
-    package = client.describe_model_package(ModelPackageName=steps["Register"]["Metadata"]["RegisterModel"]["Arn"])
+    registered = steps["Register"]["Metadata"]["RegisterModel"]["Arn"]
+    assert cloud.log("Training", job_of(steps["Tell"])) == [registered]
+    package = client.describe_model_package(ModelPackageName=registered)
     assert (package["ModelPackageGroupName"], package["ModelApprovalStatus"]) == ("whole", "Approved")
     assert package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"].endswith(f"{trained}/output/model.tar.gz")
 
@@ -442,6 +446,7 @@ def test_pipelines(cloud: LocalCloud) -> None:
     assert "LastExecutionTime" in summary
 
 
+@pytest.mark.verify
 @pytest.mark.executes("StartPipelineExecution")
 def test_reset(start_cloud: StartCloud) -> None:
     """After a reset an execution begins nothing more."""
@@ -463,6 +468,7 @@ REFUSED: list[tuple[str, str]] = [
     ("{", "Unable to parse pipeline definition. Invalid Json"),
     ("[]", "Unable to parse pipeline definition. Expecting start of Json Object"),
     (json.dumps({"Steps": [END]}), "Version None is not supported"),
+    (definition(END, MlflowConfig={"MlflowResourceArn": "arn"}), "does not run pipelines with MlflowConfig"),
     (definition(), "At least one step"),
     (definition(END, END), "Step names must be unique"),
     (definition({**END, "Name": "not a name"}), "does not satisfy the pattern"),

@@ -120,6 +120,8 @@ def read_definition(text: str) -> Definition:
         _unreadable("Expecting start of Json Object.")
     if content.get("Version") != _VERSION:
         _unreadable(f"Version {content.get('Version')!r} is not supported; the version is '{_VERSION}'.")
+    if content.get("MlflowConfig"):
+        unsupported("pipelines with MlflowConfig")
     try:
         steps = list(_steps(content.get("Steps") or [], None))
     except (ArgumentError, ExpressionError) as error:

@@ -72,9 +72,7 @@ class TuningRun:
         """Launch training jobs until the tuning job has to end."""
         while not self._stopping.is_set():
             children = self._children()
-            end = verdict(
-                self._config, children, time.monotonic() - self._started, all_launched=self._all_launched(children)
-            )
+            end = verdict(self._config, children, time.monotonic() - self._started, all_launched=self._all_launched())
             if end is not None:
                 return end
             if self._has_room(children) and self._launch(children):
@@ -89,13 +87,14 @@ class TuningRun:
     def _children(self) -> list[Child]:
         return read_children(self._stored, self._backend.training_jobs)
 
-    def _all_launched(self, children: list[Child]) -> bool:
+    def _all_launched(self) -> bool:
         most = self._limits.get("MaxNumberOfTrainingJobs")
-        return self._exhausted or (most is not None and len(children) >= most)
+        # a training job that somebody has deleted was launched none the less
+        return self._exhausted or (most is not None and len(self._stored.launched) >= most)
 
     def _has_room(self, children: list[Child]) -> bool:
         running = sum(child.runs for child in children)
-        return not self._all_launched(children) and running < self._limits["MaxParallelTrainingJobs"]
+        return not self._all_launched() and running < self._limits["MaxParallelTrainingJobs"]
 
     def _launch(self, children: list[Child]) -> bool:
         """Create the next training job; False when there is none."""
