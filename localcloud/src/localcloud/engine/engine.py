@@ -171,6 +171,11 @@ class Engine:
         """Return the record of all jobs."""
         return self._store.rows()
 
+    def runs(self, job: Job) -> bool:
+        """Whether a job waits or runs, and has not ended."""
+        with self._lock:
+            return job.identity in self._jobs
+
     def abandon(self, event: str) -> None:
         """End every job at once without waiting for its outcome; `event` says what became of the cloud above."""
         with self._lock:

@@ -21,6 +21,7 @@ from moto.sagemaker.responses import SageMakerResponse
 from localcloud.aws.connections import Connections
 from localcloud.aws.sagemaker.conditions import Conditions
 from localcloud.aws.sagemaker.endpoints.serving import ServingEndpoints
+from localcloud.aws.sagemaker.instancemetrics import NAMESPACES, InstanceMetrics
 from localcloud.aws.sagemaker.jobs.execution import Surroundings
 from localcloud.aws.sagemaker.jobs.records import IN_PROGRESS, STOPPING, Record
 from localcloud.engine.engine import ONE_HOST, Engine, Host, Job, Outcome, Work
@@ -62,6 +63,7 @@ class RunningJobs:
         self.engine = engine
         self.connections = connections
         self.conditions = Conditions()
+        self.metrics = InstanceMetrics(engine, connections)
         self.endpoints = ServingEndpoints()
         # one creation at a time: looking a name up and storing it must not be interrupted
         self.creating = threading.Lock()
@@ -82,7 +84,13 @@ class RunningJobs:
         # before the engine runs it, as a trivial job may have ended when `submit` returns
         job = self.engine.prepare(kind, name, hosts)
         self._jobs[arn] = job
+        if kind in NAMESPACES:
+            self.metrics.watch(job, arn.split(":")[3])
         self.engine.submit(job, until_end, needs_slot=needs_slot)
+
+    def surroundings(self, region: str) -> Surroundings:
+        """Return where a job of a region runs."""
+        return Surroundings(self.engine, self.connections, region, self.conditions, self.metrics)
 
     def check_quota(self, kind: str, hosts: Sequence[Host]) -> None:
         """Refuse a job whose instances are more than the conditions allow beside those that run or wait.
@@ -198,7 +206,7 @@ class Front(SageMakerResponse):
 
     def surroundings(self) -> Surroundings:
         """Return where a job of this request runs."""
-        return Surroundings(self.running.engine, self.running.connections, self.region, self.running.conditions)
+        return self.running.surroundings(self.region)
 
 
 def own_table(backend: SageMakerModelBackend, name: str) -> dict[str, Any]:

@@ -180,7 +180,7 @@ def resume(backend: SageMakerModelBackend, running: RunningJobs) -> None:
     An endpoint whose first deployment was interrupted has Failed; one whose update was interrupted serves what it
     served before the update, and says so; one that was being deleted is gone.
     """
-    surroundings = Surroundings(running.engine, running.connections, backend.region_name, running.conditions)
+    surroundings = running.surroundings(backend.region_name)
     for name, stored in list(backend.endpoints.items()):
         record = EndpointRecord(stored)
         status, deployed = record.status, record.deployed

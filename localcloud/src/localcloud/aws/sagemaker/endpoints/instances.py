@@ -62,6 +62,9 @@ class HostedInstance:
         )
         self._job = engine.prepare("endpoint", f"{endpoint}-{variant['VariantName']}", hosts)
         self._job.stop.on_request(self._wake.set)
+        if "InstanceType" in variant:  # serverless has no instances to look at
+            dimensions = {"EndpointName": endpoint, "VariantName": variant["VariantName"]}
+            surroundings.metrics.watch(self._job, surroundings.region, dimensions)
         engine.submit(self._job, self._serve, needs_slot=False)
 
     def await_ready(self) -> None:

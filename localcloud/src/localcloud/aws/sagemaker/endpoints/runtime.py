@@ -34,7 +34,6 @@ from localcloud.aws.sagemaker.endpoints.invocation import (
 from localcloud.aws.sagemaker.endpoints.records import EndpointRecord
 from localcloud.aws.sagemaker.front import RunningJobs
 from localcloud.aws.sagemaker.hosting.container import Answer
-from localcloud.aws.sagemaker.jobs.execution import Surroundings
 from localcloud.aws.sagemaker.jobs.failures import JobFailedError
 
 # AWS's limits: bytes of a synchronous request, seconds until the model has to answer
@@ -196,7 +195,7 @@ class LocalSageMakerRuntime(SageMakerRuntimeResponse):
             message = f"Endpoint {self._name} of account {self.current_account} not found."
             raise RuntimeRefusalError("ValidationError", HTTPStatus.BAD_REQUEST, message)
         running = self.running
-        surroundings = Surroundings(running.engine, running.connections, self.region, running.conditions)
+        surroundings = running.surroundings(self.region)
         kept = record.deployed["kept"]
         return Endpoint(
             record.arn, self._name, self.current_account, surroundings, fleet, kept, running.endpoints.telemetry

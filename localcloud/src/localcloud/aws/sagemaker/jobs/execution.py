@@ -7,6 +7,7 @@ from typing import Any
 
 from localcloud.aws.connections import Connections
 from localcloud.aws.sagemaker.conditions import Conditions
+from localcloud.aws.sagemaker.instancemetrics import InstanceMetrics
 from localcloud.aws.sagemaker.jobs.failures import (
     REASON_LIMIT,
     JobFailedError,
@@ -25,12 +26,13 @@ Request = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where a job runs: the engine, the connections to its own cloud, the region of its request, the conditions."""
+    """Where a job runs: the engine, connections to its own cloud, its request's region, the conditions, the metrics."""
 
     engine: Engine
     connections: Connections
     region: str
     conditions: Conditions
+    metrics: InstanceMetrics
 
     def environment(self, image: Image, requirements: str, on_line: Callable[[str], None]) -> JobEnvironment:
         """Return the Python environment that stands in for an image with a requirements file installed over it."""

@@ -100,10 +100,12 @@ class JobLog:
                 batch = events[start : start + _BATCH_LINES]
                 self._client.put_log_events(logGroupName=self._group, logStreamName=self._stream, logEvents=batch)
             if metrics:
-                dimension = {"Name": "Host", "Value": self._stream}
+                dimension = {"Name": "TrainingJobName", "Value": self._stream.partition("/")[0]}
                 data = [{**metric, "Dimensions": [dimension]} for metric in metrics]
                 cloudwatch = self._connections.client("cloudwatch", self._region)
-                cloudwatch.put_metric_data(Namespace=METRIC_NAMESPACE, MetricData=data)
+                for start in range(0, len(data), _BATCH_LINES):
+                    batch_of_metrics = data[start : start + _BATCH_LINES]
+                    cloudwatch.put_metric_data(Namespace=METRIC_NAMESPACE, MetricData=batch_of_metrics)
         except (ClientError, BotoCoreError):
             return
 
