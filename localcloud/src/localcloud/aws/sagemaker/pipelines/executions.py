@@ -22,7 +22,7 @@ _STEPS_PAGE = 100
 
 
 class PipelineExecutions(Pipelines):
-    """Start, stop, describe, list."""
+    """Start, stop, retry, describe, list."""
 
     def start_pipeline_execution(self) -> ActionResult:
         """Start an execution; the same ClientRequestToken starts it once."""
@@ -47,19 +47,9 @@ class PipelineExecutions(Pipelines):
                 token,
             )["PipelineExecutionArn"]
             execution = pipeline.pipeline_executions[arn]
-            record = ExecutionRecord(execution)
-            record.begin()
+            ExecutionRecord(execution).begin()
             execution.experiment_config = _experiment(definition, pipeline.pipeline_name, arn.rpartition("/")[2])
-            run = PipelineRun(
-                self.surroundings(),
-                self.running,
-                self.sagemaker_backend,
-                pipeline,
-                execution,
-                definition,
-                parameters,
-            )
-            self.running.start("pipeline", arn.rpartition("/")[2], record, run, ONE_HOST, needs_slot=False)
+            self._launch(pipeline, execution, definition, parameters)
         return ActionResult({"PipelineExecutionArn": arn})
 
     def stop_pipeline_execution(self) -> ActionResult:
@@ -107,9 +97,26 @@ class PipelineExecutions(Pipelines):
         return ActionResult({"PipelineExecutionArn": execution.arn})
 
     def retry_pipeline_execution(self) -> ActionResult:
-        """Refuse: an execution is started anew instead."""
-        self._known_execution()
-        unsupported("RetryPipelineExecution")
+        """Begin again with the steps of an execution that have not succeeded (absent from moto)."""
+        execution, pipeline = self._known_execution()
+        request = self.request_body()
+        token = request.get("ClientRequestToken")
+        with self.running.creating:
+            if token is not None and getattr(execution, "retry_token", None) == token:
+                return ActionResult({"PipelineExecutionArn": execution.arn})
+            record = ExecutionRecord(execution)
+            if not record.begin_again():
+                message = (
+                    f"Pipeline execution with ARN {execution.arn} is in status '{record.status}'. Only pipelines with "
+                    "'Failed' or 'Stopped' status can be retried."
+                )
+                raise ValidationError(message)
+            execution.retry_token = token
+            if request.get("ParallelismConfiguration"):
+                execution.parallelism_configuration = request["ParallelismConfiguration"]
+            definition = read_definition(execution.pipeline_definition_for_execution)
+            self._launch(pipeline, execution, definition, _parameters(definition, execution.pipeline_parameters))
+        return ActionResult({"PipelineExecutionArn": execution.arn})
 
     def describe_pipeline_definition_for_execution(self) -> ActionResult:
         """Return the definition that an execution was started with."""
@@ -160,6 +167,19 @@ class PipelineExecutions(Pipelines):
             lambda parameter: str(parameter["Name"]),
         )
         return ActionResult({"PipelineParameters": found, "NextToken": token})
+
+    def _launch(self, pipeline: Any, execution: Any, definition: Definition, parameters: Mapping[str, Any]) -> None:
+        run = PipelineRun(
+            self.surroundings(),
+            self.running,
+            self.sagemaker_backend,
+            pipeline,
+            execution,
+            definition,
+            parameters,
+        )
+        identity = execution.arn.rpartition("/")[2]
+        self.running.start("pipeline", identity, ExecutionRecord(execution), run, ONE_HOST, needs_slot=False)
 
     def _known_execution(self) -> tuple[Any, Any]:
         """Return the execution that the request names, and its pipeline; refuse an unknown one."""

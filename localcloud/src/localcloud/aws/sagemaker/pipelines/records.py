@@ -23,6 +23,16 @@ class ExecutionRecord(Record):
         """Put what moto has just stored, born Succeeded, back to its beginning."""
         self._enter(EXECUTING, None, step_records=[], step_results=[])
 
+    def begin_again(self) -> bool:
+        """Forget what has not succeeded and put the execution back to Executing; False when there is no reason to."""
+        with _CHANGES:
+            before = self.status
+            if before not in {FAILED, STOPPED}:
+                return False
+            kept = [step for step in self.get("step_records") if step["StepStatus"] == SUCCEEDED]
+            self._enter(EXECUTING, before, step_records=kept, pipeline_execution_failure_reason=None)
+            return True
+
     @property
     def runs(self) -> bool:
         """Whether it has not ended."""

@@ -87,6 +87,7 @@ class PipelineRun:
         job.stop.on_request(self._on_stop)
         reason = None
         try:
+            self._recall()
             self._run(job)
         except Exception as error:  # noqa: BLE001 - a defect here must end the execution, not leave it for ever
             reason = f"InternalServerError: localcloud: {type(error).__name__}: {error}"
@@ -96,6 +97,19 @@ class PipelineRun:
             reason = _STEP_FAILURE
         self._record.end(FAILED if reason else SUCCEEDED, reason)
         return Outcome(_OUTCOMES[self._record.status], reason)
+
+    def _recall(self) -> None:
+        """Take over what has succeeded before, when the execution is a retry."""
+        for told in self._record.get("step_records"):
+            step = self._definition.steps[told["StepName"]]
+            self._statuses[step.name] = SUCCEEDED
+            ((_, metadata),) = told["Metadata"].items()
+            if step.kind == "Condition":
+                self._scope.steps[step.name] = {"Outcome": metadata["Outcome"] == "True"}
+            elif step.name in self._referred:
+                arn = metadata["Arn"]
+                call = StepCall(step, {}, name=arn.rpartition("/")[2], arn=arn)
+                self._scope.steps[step.name] = self._caller.properties(call)
 
     def _run(self, job: Job) -> None:
         while True:
