@@ -146,7 +146,9 @@ def test_stop_and_delete(cloud: LocalCloud) -> None:
         client.describe_pipeline_execution(PipelineExecutionArn=arn)
 
 
-@pytest.mark.executes("CreatePipeline", "DescribePipeline", "UpdatePipeline", "ListPipelines")
+@pytest.mark.executes(
+    "CreatePipeline", "DescribePipeline", "UpdatePipeline", "ListPipelines", "UpdatePipelineExecution"
+)
 def test_pipelines(cloud: LocalCloud) -> None:
     """A pipeline is described as it was made and changed; a definition may lie in S3; a token makes only one."""
     client = cloud.client("sagemaker")
@@ -174,6 +176,10 @@ def test_pipelines(cloud: LocalCloud) -> None:
     again = client.start_pipeline_execution(PipelineName="Kept", ClientRequestToken=token)["PipelineExecutionArn"]
     assert first == again
     assert finished(cloud, first)["PipelineExecutionStatus"] == "Failed"
+    client.update_pipeline_execution(PipelineExecutionArn=first, PipelineExecutionDescription="the first")
+    renamed = client.describe_pipeline_execution(PipelineExecutionArn=first)
+    assert renamed["PipelineExecutionDescription"] == "the first"
+    assert renamed["PipelineExecutionDisplayName"].startswith("execution-")
     (summary,) = client.list_pipelines(PipelineNamePrefix="Kep")["PipelineSummaries"]
     assert summary["PipelineArn"] == arn
     assert "LastExecutionTime" in summary
