@@ -5,7 +5,8 @@ again; Bayesian does when its training jobs end in the same order with the same 
 
 What it does not do: Hyperband. What AWS's own Bayesian strategy does beyond a Gaussian process with an acquisition
 function is not public; ours begins with random points, then takes, of some hundred random candidates, the one with the
-largest expected improvement by the best observations so far. A training job that still runs counts as having met its prediction.
+largest expected improvement by the best observations so far. A training job that still runs counts as having met its
+prediction.
 """
 
 import random
