@@ -19,10 +19,10 @@ JOB_INPUTS := $(wildcard include/models/*/model.yaml include/models/*/requiremen
 CHECKED := include localcloud/src deploy $(wildcard plugins)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test verify demo up down cloud
+.PHONY: help setup lint test verify coverage demo up down cloud
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo '  PYTHON=<interpreter>  CLOUD_PORT=$(CLOUD_PORT)  AIRFLOW_PORT=$(AIRFLOW_PORT)'
 
@@ -38,7 +38,10 @@ test: setup ## the whole test suite
 	$(RUN) -m pytest
 
 verify: setup ## everything, the slow matrices too; needs a Python 3.12 on PATH
-	$(RUN) -m pytest -m ""
+	$(RUN) -m pytest -m "" --coverage-page write
+
+coverage: setup ## write localcloud/COVERAGE.md after running the tests that it names
+	$(RUN) -m pytest -m "" --coverage-page prove tests/contract
 
 demo: setup ## the pipeline on four real months, verified; nothing is left running
 	@$(RUN) -m deploy.laptop.demo --cloud-port $(CLOUD_PORT) --airflow-port $(AIRFLOW_PORT)

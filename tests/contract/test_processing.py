@@ -40,6 +40,7 @@ def s3_output(uri: str) -> dict[str, object]:
     return {"Outputs": [{"OutputName": "result", "S3Output": output}]}
 
 
+@pytest.mark.executes("CreateProcessingJob", "DescribeProcessingJob")
 def test_life_of_a_processing_job(cloud: LocalCloud) -> None:
     """Inputs are at their paths, the command gets arguments and variables, outputs are in S3 when it is Completed."""
     cloud.put("counts/in/a.csv", "1\n2\n")
@@ -83,6 +84,7 @@ def test_manifest_input(cloud: LocalCloud) -> None:
     assert json.loads(cloud.get("listed/out/sub/result.json"))["lines"] == 3
 
 
+@pytest.mark.executes("CreateProcessingJob", "DescribeProcessingJob")
 def test_failing_program(cloud: LocalCloud) -> None:
     """The reason holds the end of the traceback; nothing is uploaded."""
     script = "open('/opt/ml/processing/output/half.txt', 'w').write('half')\nraise RuntimeError('no such month')\n"
@@ -95,6 +97,7 @@ def test_failing_program(cloud: LocalCloud) -> None:
     assert cloud.keys("broken/out") == []
 
 
+@pytest.mark.executes("CreateProcessingJob")
 def test_missing_input(cloud: LocalCloud) -> None:
     """Input that does not exist fails the job, with the address that was asked for."""
     cloud.process_data("noinput", "pass", ProcessingInputs=[s3_input("s3://data/nowhere/")])
@@ -103,6 +106,7 @@ def test_missing_input(cloud: LocalCloud) -> None:
     assert job["FailureReason"] == "ClientError: Data download failed: no S3 objects found under s3://data/nowhere/"
 
 
+@pytest.mark.executes("StopProcessingJob")
 def test_stop(cloud: LocalCloud) -> None:
     """A stopped job is Stopped, and stopping it again is refused."""
     cloud.process_data("halt", "import time\nprint('waiting')\ntime.sleep(600)\n")
@@ -123,6 +127,7 @@ def test_killed_program(cloud: LocalCloud) -> None:
     assert "killed by SIGKILL (exit code 137)" in job["FailureReason"]
 
 
+@pytest.mark.refuses("DescribeProcessingJob", "StopProcessingJob")
 def test_unknown_job(cloud: LocalCloud) -> None:
     """Describing and stopping a job that does not exist is refused in AWS's words."""
     for operation in ("describe_processing_job", "stop_processing_job"):
@@ -134,6 +139,7 @@ def test_unknown_job(cloud: LocalCloud) -> None:
         }
 
 
+@pytest.mark.refuses("CreateProcessingJob")
 def test_local_path_outside(cloud: LocalCloud) -> None:
     """A LocalPath outside /opt/ml/processing is refused, as AWS does."""
     item = s3_input("s3://data/x")

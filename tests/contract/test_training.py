@@ -71,6 +71,7 @@ def learn(cloud: LocalCloud, name: str) -> dict[str, object]:
     return seen
 
 
+@pytest.mark.executes("CreateTrainingJob", "DescribeTrainingJob")
 def test_life_of_a_training_job(cloud: LocalCloud) -> None:
     """A job that succeeds leaves its artifacts, log, metrics and transitions, all there when it is Completed."""
     learn(cloud, "life")
@@ -125,6 +126,7 @@ def test_what_the_script_meets(cloud: LocalCloud) -> None:
     assert variables["HOME"] != os.environ.get("HOME")
 
 
+@pytest.mark.executes("CreateTrainingJob", "DescribeTrainingJob")
 def test_failing_script(cloud: LocalCloud) -> None:
     """The reason of a failed script holds exit code, command and the end of its traceback in 1024 characters."""
     script = "def deep(n):\n    if n == 0:\n        raise ValueError('x' * 900 + ' the very end')\n    deep(n - 1)\n"
@@ -159,6 +161,7 @@ def test_killed_program(cloud: LocalCloud) -> None:
     assert cloud.row("killed")["status"] == "failed"
 
 
+@pytest.mark.executes("StopTrainingJob")
 def test_stop(cloud: LocalCloud) -> None:
     """A stopped job gets SIGTERM, may tidy up, and keeps what it wrote; a second stop is refused in AWS's words."""
     cloud.train("stopped", WAITS)
@@ -178,6 +181,7 @@ def test_stop(cloud: LocalCloud) -> None:
     }
 
 
+@pytest.mark.executes("StopTrainingJob")
 def test_stop_of_a_program_that_ignores_it(cloud: LocalCloud) -> None:
     """A program that ignores SIGTERM, and its children, are gone after the grace time."""
     script = (
@@ -200,6 +204,7 @@ def test_time_limit(cloud: LocalCloud) -> None:
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
 
 
+@pytest.mark.refuses("CreateTrainingJob")
 def test_name_in_use(cloud: LocalCloud) -> None:
     """A second job of the same name is refused with ResourceInUse."""
     cloud.finished("Training", cloud.train("twice", "pass"))
@@ -209,6 +214,7 @@ def test_name_in_use(cloud: LocalCloud) -> None:
     assert "already exists (arn:aws:sagemaker:us-east-1:123456789012:training-job/twice)" in str(refusal.value)
 
 
+@pytest.mark.refuses("CreateTrainingJob")
 def test_missing_data(cloud: LocalCloud) -> None:
     """Input that does not exist is refused at creation, and no job is left behind."""
     with pytest.raises(ClientError) as refusal:
@@ -283,6 +289,7 @@ def test_own_entry_point(cloud: LocalCloud) -> None:
     assert cloud.log("Training", "entry") == ["['a', 'b'] False"]
 
 
+@pytest.mark.refuses("CreateTrainingJob")
 def test_unknown_image(cloud: LocalCloud) -> None:
     """An image without a stand-in is refused at creation, with how to map it."""
     with pytest.raises(ClientError) as refusal:

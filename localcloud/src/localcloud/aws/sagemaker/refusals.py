@@ -1,5 +1,7 @@
 """What moto pretends to do and nothing here does, refused by name; and what breaks moto, worded as AWS does."""
 
+from typing import NoReturn
+
 from moto.core.responses import ActionResult
 from moto.sagemaker.exceptions import ResourceNotFound
 
@@ -10,15 +12,15 @@ from localcloud.aws.sagemaker.jobs.checks import unsupported
 class Refusals(Front):
     """Operations whose jobs moto lets be born Completed, and descriptions that break moto."""
 
-    def create_auto_ml_job(self) -> ActionResult:
+    def create_auto_ml_job(self) -> NoReturn:
         """Refuse (absent from moto)."""
         unsupported("AutoML (CreateAutoMLJob): no candidate is trained")
 
-    def create_auto_ml_job_v2(self) -> ActionResult:
+    def create_auto_ml_job_v2(self) -> NoReturn:
         """Refuse."""
         unsupported("AutoML (CreateAutoMLJobV2): no candidate is trained")
 
-    def create_compilation_job(self) -> ActionResult:
+    def create_compilation_job(self) -> NoReturn:
         """Refuse."""
         unsupported("CreateCompilationJob: no model is compiled")
 
