@@ -8,9 +8,12 @@ import json
 import traceback
 
 from moto.core.common_types import TYPE_RESPONSE
+from moto.core.responses import ActionResult
 from moto.core.utils import camelcase_to_underscores, method_names_from_class
+from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.models import sagemaker_backends
 
+from localcloud.aws.sagemaker.constraints import check_constraints
 from localcloud.aws.sagemaker.endpoints import api as endpoints
 from localcloud.aws.sagemaker.front import Front, RunningJobs
 from localcloud.aws.sagemaker.listing import JobListings
@@ -58,7 +61,10 @@ class LocalSageMaker(
         if method not in method_names_from_class(self.__class__) or method in vars(Front):
             return _refusal(f"localcloud does not implement the SageMaker operation {operation}")
         try:
+            check_constraints(operation, self.request_body())
             return super().call_action()
+        except ValidationError as error:
+            return self.serialized(ActionResult(error))
         except (AttributeError, KeyError, TypeError) as error:
             if any(method in vars(part) for part in type(self).__mro__ if part.__module__.startswith(__package__)):
                 raise
