@@ -395,8 +395,16 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "metadata": (
         {"CustomerMetadataProperties": {"a": "b" * 300}},
         (
-            "customerMetadataProperties.a.member' failed to satisfy constraint: Member must have length less "
-            "than or equal to 256"
+            r"Value '\{a=b+\}' at 'customerMetadataProperties' failed to satisfy constraint: Map value must satisfy "
+            r"constraint: \[Member must have length less than or equal to 256, Member must have length greater than or "
+            r"equal to 1\]"
+        ),
+    ),
+    "instances": (
+        {"InferenceSpecification": {**specification(), "SupportedTransformInstanceTypes": ["ml.none"]}},
+        (
+            r"Value '\[ml.none\]' at 'inferenceSpecification.supportedTransformInstanceTypes' failed to satisfy "
+            r"constraint: Member must satisfy constraint: \[Member must satisfy enum value set: \[ml"
         ),
     ),
 }

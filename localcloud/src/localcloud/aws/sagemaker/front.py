@@ -24,6 +24,7 @@ from localcloud.aws.sagemaker.endpoints.serving import ServingEndpoints
 from localcloud.aws.sagemaker.instancemetrics import NAMESPACES, InstanceMetrics
 from localcloud.aws.sagemaker.jobs.execution import Surroundings
 from localcloud.aws.sagemaker.jobs.records import IN_PROGRESS, STOPPING, Record
+from localcloud.aws.sagemaker.monitoring.timer import Timer
 from localcloud.engine.engine import ONE_HOST, Engine, Host, Job, Outcome, Work
 from localcloud.engine.store import JobStatus
 
@@ -65,6 +66,7 @@ class RunningJobs:
         self.conditions = Conditions()
         self.metrics = InstanceMetrics(engine, connections)
         self.endpoints = ServingEndpoints()
+        self.timer = Timer()
         # one creation at a time: looking a name up and storing it must not be interrupted
         self.creating = threading.Lock()
         self._jobs: dict[str, Job] = {}
@@ -117,6 +119,7 @@ class RunningJobs:
 
     def abandon(self) -> None:
         """End all jobs and forget them: moto's records were reset."""
+        self.timer.clear()
         # what coordinates other jobs first: once it has heard of it, it creates no more of them
         for job in list(self._jobs.values()):
             job.stop.request()

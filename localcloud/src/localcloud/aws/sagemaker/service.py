@@ -17,6 +17,7 @@ from localcloud.aws.sagemaker.constraints import check_constraints
 from localcloud.aws.sagemaker.endpoints import api as endpoints
 from localcloud.aws.sagemaker.front import Front, RunningJobs
 from localcloud.aws.sagemaker.listing import JobListings
+from localcloud.aws.sagemaker.monitoring import api as monitoring
 from localcloud.aws.sagemaker.pipelines import api as pipelines
 from localcloud.aws.sagemaker.pipelines.executions import PipelineExecutions
 from localcloud.aws.sagemaker.processing import api as processing
@@ -28,7 +29,15 @@ from localcloud.aws.sagemaker.transform import api as transform
 from localcloud.aws.sagemaker.tuning import api as tuning
 
 # what each part does with the records that an earlier server left
-RESUMED = (training.resume, processing.resume, transform.resume, endpoints.resume, tuning.resume, pipelines.resume)
+RESUMED = (
+    training.resume,
+    processing.resume,
+    transform.resume,
+    endpoints.resume,
+    tuning.resume,
+    pipelines.resume,
+    monitoring.resume,
+)
 
 
 def resume(running: RunningJobs) -> None:
@@ -46,6 +55,7 @@ class LocalSageMaker(
     endpoints.Endpoints,
     tuning.TuningJobs,
     ModelRegistry,
+    monitoring.Monitoring,
     PipelineExecutions,
     JobListings,
     Search,

@@ -26,6 +26,7 @@ from typing import Any
 
 import yaml
 
+import localcloud
 from localcloud.errors import ImagesError
 
 _REGISTRY = r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/"
@@ -75,6 +76,12 @@ def _framework(name: str, tag: str, base: tuple[str, ...], remark: str) -> Image
     return Image(name, rf"{_REGISTRY}{name}:{re.escape(tag)}(-[a-z0-9-]+)?", base, remark=remark)
 
 
+# imported from where the server has it: the analyzer needs nothing but the standard library
+_ANALYZER = (
+    f"import sys; sys.path.append({str(Path(localcloud.__file__).parents[1])!r}); "
+    "from localcloud.aws.sagemaker.monitoring.analyzer.program import main; main()"
+)
+
 BUILT_IN = (
     _framework(
         "sagemaker-xgboost",
@@ -99,6 +106,13 @@ BUILT_IN = (
         "1.2-1",
         _SCIENTIFIC_2023,
         "scikit-learn 1.2.2, on Python 3.12 1.3.2 (AWS: 1.2.1); newer pandas (AWS: 1.1.3) and Python (AWS: 3.9)",
+    ),
+    Image(
+        "sagemaker-model-monitor-analyzer",
+        rf"{_REGISTRY}sagemaker-model-monitor-analyzer(:[A-Za-z0-9_.-]+)?",
+        (),
+        entrypoint=("python", "-c", _ANALYZER, "/opt/ml/output/message"),
+        remark="a program of our own: CSV, JSON lines and captured invocations; no scripts, metrics or Parquet",
     ),
 )
 

@@ -17,11 +17,11 @@ from localcloud.aws.sagemaker.registry.checks import METADATA_LIMIT, check_creat
 from localcloud.aws.sagemaker.registry.groups import PackageGroups
 from localcloud.aws.sagemaker.registry.records import (
     Package,
-    PackageGroup,
     bare_name,
     stored_package,
     unknown_package,
 )
+from localcloud.aws.sagemaker.tags import Tagged, Tags
 
 # fields of UpdateModelPackage that take the place of what was there
 _REPLACED = (
@@ -35,7 +35,7 @@ _REPLACED = (
 )
 
 
-class ModelRegistry(PackageGroups):
+class ModelRegistry(PackageGroups, Tags):
     """The operations of model packages, and those of their groups."""
 
     def create_model_package(self) -> ActionResult:
@@ -96,31 +96,6 @@ class ModelRegistry(PackageGroups):
                 missing[arn] = {"ErrorCode": "ValidationException", "ErrorResponse": unknown_package(arn)}
         return ActionResult({"ModelPackageSummaries": found, "BatchDescribeModelPackageErrorMap": missing})
 
-    def list_tags(self) -> ActionResult:
-        """List a resource's tags; a version has its group's."""
-        resource = self._tagged()
-        if resource is None:
-            return super().list_tags()
-        return ActionResult({"Tags": resource.tags})
-
-    def add_tags(self) -> ActionResult:
-        """Set tags of a resource; one of the same key is replaced."""
-        resource = self._tagged(change=True)
-        if resource is None:
-            return super().add_tags()
-        added = self.request_body()["Tags"]
-        keys = {tag["Key"] for tag in added}
-        resource.tags = [tag for tag in resource.tags if tag["Key"] not in keys] + added
-        return ActionResult({"Tags": resource.tags})
-
-    def delete_tags(self) -> ActionResult:
-        """Remove tags of a resource."""
-        resource = self._tagged(change=True)
-        if resource is None:
-            return super().delete_tags()
-        resource.tags = [tag for tag in resource.tags if tag["Key"] not in self.request_body()["TagKeys"]]
-        return EmptyResult()
-
     def known_package(self, operation: str, field: str = "ModelPackageName") -> Package:
         """Return the package that the request names or gives the ARN of, or refuse in AWS's words."""
         given = self.checked(operation)[field]
@@ -151,14 +126,13 @@ class ModelRegistry(PackageGroups):
         tags = package.tags if package.group is None else self.groups[package.group].tags
         model_package_changed(package.arn, package.gen_response_object(), tags)
 
-    def _tagged(self, *, change: bool = False) -> Package | PackageGroup | None:
-        """Return the resource whose tags a request is about; None when it is none of the registry's."""
-        arn = str(self._get_param("ResourceArn"))
+    def tagged(self, arn: str, *, change: bool) -> Tagged | None:
+        """Return a group or package; a version has its group's tags."""
         kind, _, name = arn.rpartition(":")[2].partition("/")
         if kind == "model-package-group":
             return self.known_group({"ModelPackageGroupName": name})
         if kind != "model-package":
-            return None
+            return super().tagged(arn, change=change)
         package = stored_package(self.sagemaker_backend, arn)
         if package.group is None:
             return package

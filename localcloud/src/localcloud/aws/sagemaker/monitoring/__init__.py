@@ -1,0 +1,1 @@
+"""Monitoring: job definitions and schedules for data quality, their executions, the analyzer."""
