@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.contract.inference import make_model
 from tests.contract.local_cloud import ROLE, XGBOOST_IMAGE, LocalCloud, until
+from tests.contract.test_endpoints import deploy, make_config
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012"
 ANALYZER = "156813124566.dkr.ecr.us-east-1.amazonaws.com/sagemaker-model-monitor-analyzer"
@@ -30,6 +32,14 @@ pathlib.Path(os.environ["output_path"], "told.json").write_text(json.dumps({"fil
 pathlib.Path("/opt/ml/output/message").write_text(os.environ["SAYS"])
 raise SystemExit(int(os.environ["CODE"]))
 """
+
+# answers each number with its double
+DOUBLES = (
+    "def model_fn(folder):\n    return None\n"
+    "def transform_fn(model, body, content_type, accept):\n"
+    "    text = body if isinstance(body, str) else body.decode()\n"
+    "    return ''.join(f'{2 * int(line)}\\n' for line in text.split()), 'text/csv'\n"
+)
 
 
 def batch(uri: str, form: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -240,6 +250,43 @@ def test_a_container_of_ones_own(cloud: LocalCloud) -> None:
     assert "exit code: 3" in failed["FailureReason"]
     sagemaker.start_monitoring_schedule(MonitoringScheduleName="own")
     assert executed(cloud, "own", 3)["MonitoringExecutionStatus"] == "Failed"
+
+
+@pytest.mark.executes("CreateMonitoringSchedule", "CreateEndpoint", "InvokeEndpoint")
+def test_an_endpoints_captured_data(cloud: LocalCloud) -> None:
+    """What an endpoint captured is held against the baseline: the output's columns, then the input's."""
+    capture = {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": 100,
+        "DestinationS3Uri": "s3://data/watched/captured",
+        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"]},
+    }
+    model = make_model(cloud, "watched", DOUBLES)
+    deploy(cloud, "watched", make_config(cloud, "watched", ("AllTraffic", model, 1.0), DataCaptureConfig=capture))
+    for number in (1, 2, 3):
+        cloud.client("sagemaker-runtime").invoke_endpoint(
+            EndpointName="watched", Body=f"{number}\n", ContentType="text/csv", Accept="text/csv"
+        )
+    keys = until(lambda: cloud.keys("watched/captured/watched/AllTraffic/"), "captured data")
+    until(
+        lambda: sum(len(cloud.get(key).splitlines()) for key in cloud.keys("watched/captured/")) == 3, f"all of {keys}"
+    )
+    baseline = baselined(cloud, "watched", "answer,age\n2,1\n4,2\n6,3\n")
+    source = {"EndpointInput": {"EndpointName": "watched", "LocalPath": "/opt/ml/processing/input"}}
+    job(cloud, "watched", source, DataQualityBaselineConfig=baseline)
+    schedule(cloud, "watched")
+    execution = executed(cloud, "watched")
+    assert (execution["MonitoringExecutionStatus"], execution["EndpointName"]) == ("Completed", "watched")
+    (key,) = (key for key in cloud.keys("watched/reports/watched/watched/") if key.endswith("/statistics.json"))
+    features = json.loads(cloud.get(key))["features"]
+    assert [(item["name"], item["numerical_statistics"]["sum"]) for item in features] == [
+        ("answer", 12.0),
+        ("age", 6.0),
+    ]
+    listed = cloud.client("sagemaker").list_monitoring_schedules(EndpointName="watched")
+    assert [item["MonitoringScheduleName"] for item in listed["MonitoringScheduleSummaries"]] == ["watched"]
+    cloud.client("sagemaker").delete_endpoint(EndpointName="watched")
 
 
 @pytest.mark.executes("CreateMonitoringSchedule")
