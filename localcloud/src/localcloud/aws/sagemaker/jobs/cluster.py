@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.session import get_session
+from moto.core.utils import get_service_model
 from moto.sagemaker.exceptions import ValidationError
+from moto.utilities.utils import load_resource
 
 from localcloud.engine.engine import Host
 
@@ -109,17 +110,20 @@ def check_cluster(resources: Mapping[str, Any], field: str, enumeration: str) ->
 
 @functools.cache
 def _instance_types(enumeration: str) -> list[str]:
-    shape = get_session().get_service_model("sagemaker").shape_for(enumeration)
-    names: list[str] = shape.enum  # type: ignore[attr-defined] # the stubs know the base class only
+    shape: Any = get_service_model("sagemaker").shape_for(enumeration)
+    names: list[str] = shape.enum
     return names
 
 
 def _capacity(instance_type: str) -> tuple[int | None, int | None]:
     """Return bytes of memory and number of processors; None where EC2 no longer lists the type."""
-    # EC2's table is read when the first job needs it: a tenth of a second
-    from moto.ec2.models.instance_types import INSTANCE_TYPES  # noqa: PLC0415 - see above
+    return _capacities().get(instance_type.removeprefix("ml."), (None, None))
 
-    found = INSTANCE_TYPES.get(instance_type.removeprefix("ml."))
-    if found is None:
-        return None, None
-    return found["MemoryInfo"]["SizeInMiB"] << 20, found["VCpuInfo"]["DefaultVCpus"]
+
+@functools.cache
+def _capacities() -> Mapping[str, tuple[int, int]]:
+    """Read EC2's table when the first job needs it; importing moto's EC2 for it would cost 100 MB."""
+    table = load_resource("ec2/resources/instance_types.json")
+    return {
+        name: (item["MemoryInfo"]["SizeInMiB"] << 20, item["VCpuInfo"]["DefaultVCpus"]) for name, item in table.items()
+    }
