@@ -10,8 +10,9 @@ What it does not do: know what an image, a bucket or a training job is.
 Known limitation: a job that is interrupted by the server's end is not resumed; it is recorded as failed.
 """
 
+import contextlib
+import itertools
 import os
-import shutil
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -23,11 +24,11 @@ from localcloud.engine.environments import Environments
 from localcloud.engine.indexes import index_settings, without_listings
 from localcloud.engine.isolation import Isolation
 from localcloud.engine.layers import search_path
-from localcloud.engine.orphans import MARK, instance_mark, kill_marked, start_watchdog
+from localcloud.engine.orphans import MARK, instance_mark, kill_marked, kill_rest, start_watchdog
 from localcloud.engine.processes import Ending, JobProcess, LineSink, StopRequest
 from localcloud.engine.slots import Slots
 from localcloud.engine.store import JobRow, JobStatus, JobStore
-from localcloud.engine.tree import JOB_BASE, JobTree
+from localcloud.engine.tree import JOB_BASE, JobTree, remove_folder
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # All that a job inherits from the server; the rest of its environment is built here and by its cloud.
@@ -37,12 +38,21 @@ _LAUNCH = str(Path(__file__).with_name("launch.py"))
 
 @dataclass(frozen=True)
 class Program:
-    """What to run: arguments, variables and working folder, as the job sees them (paths below /opt/ml)."""
+    """What to run: arguments, variables and working folder, as the job sees them (paths below /opt/ml).
+
+    Args:
+        argv: The program and its arguments.
+        environment: Its variables, beside those that every program gets.
+        directory: Its working folder.
+        path: The folder of its Python environment's programs.
+        offline: Whether it has no network, where the isolation can cut it (`Isolation.cuts_network`).
+    """
 
     argv: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: str = JOB_BASE
     path: str = ""
+    offline: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,8 +115,11 @@ class Job:
     ) -> ClusterEnding:
         """Run one program on each host until all have ended, one has failed, a stop request or `limit` seconds."""
         processes: list[JobProcess] = []
-        for host, (program, on_line) in enumerate(zip(programs, sinks, strict=True)):
-            processes.append(self.start(program, on_line, host=host, limit=limit))
+        with contextlib.ExitStack() as started:
+            for host, (program, on_line) in enumerate(zip(programs, sinks, strict=True)):
+                processes.append(self.start(program, on_line, host=host, limit=limit))
+                started.callback(processes[-1].kill)
+            started.pop_all()  # all of them run
         return wait_for_cluster(processes, self.stop, limit=limit, grace=self._engine.grace)
 
     def start(
@@ -143,13 +156,14 @@ class Engine:
         self._indexes = index_settings(os.environ)
         self._trees = root / "jobs"
         kill_marked(f"{root}:")
-        shutil.rmtree(self._trees, ignore_errors=True)
-        self._trees.mkdir(parents=True)
+        remove_folder(self._trees)
+        self._trees.mkdir(parents=True, exist_ok=True)
         self._store = JobStore(root / "state.db")
         self.interrupted = self._store.interrupt("stopped")
         self._watchdog = start_watchdog(self._mark)
         self._slots = Slots(slots)
         self._jobs: dict[int, Job] = {}
+        self._programs = itertools.count(1)
         self._lock = threading.Lock()
 
     def prepare(self, kind: str, name: str, hosts: Sequence[Host] = ONE_HOST) -> Job:
@@ -159,12 +173,19 @@ class Engine:
             self._jobs[job.identity] = job
         return job
 
-    def submit(self, job: Job, work: Work, *, needs_slot: bool = True) -> None:
+    def submit(
+        self, job: Job, work: Work, *, needs_slot: bool = True, on_defect: Callable[[str], None] = lambda _: None
+    ) -> None:
         """Queue a job; `work` is called in a thread of its own once a slot is free, or when it is stopped before.
 
-        What lives long or only coordinates other jobs needs no slot.
+        Args:
+            job: What `prepare` returned.
+            work: Carries it out.
+            needs_slot: False for what lives long or only coordinates other jobs.
+            on_defect: Called with the reason when the engine could not let `work` begin (a full disk), or `work` raised
+                an error instead of returning an outcome.
         """
-        arguments = (job, work, needs_slot)
+        arguments = (job, work, needs_slot, on_defect)
         threading.Thread(target=self._live, args=arguments, name=f"{job.kind}-{job.name}", daemon=True).start()
 
     def rows(self) -> list[JobRow]:
@@ -177,13 +198,16 @@ class Engine:
             return job.identity in self._jobs
 
     def abandon(self, event: str) -> None:
-        """End every job at once without waiting for its outcome; `event` says what became of the cloud above."""
+        """End every job at once without waiting for its outcome; `event` says what became of the cloud above.
+
+        No program of these jobs runs when it returns, and none is started any more.
+        """
         with self._lock:
             jobs = list(self._jobs.values())
         for job in jobs:
-            job.stop.request()
+            job.stop.abandon()
         self._store.interrupt(event)
-        kill_marked(self._mark)
+        kill_rest(self._mark)
 
     def close(self) -> None:
         """End every job and the watchdog."""
@@ -204,38 +228,44 @@ class Engine:
     ) -> JobProcess:
         """Start a job's program inside its isolation."""
         tree, machine = job.trees[host], job.hosts[host]
+        mark = f"{self._mark}{next(self._programs)}:"
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
         environment |= {
-            "PATH": f"{self._programs(program, tree)}:{SYSTEM_PATH}" if program.path else SYSTEM_PATH,
+            "PATH": f"{self._search_path(program, tree)}:{SYSTEM_PATH}" if program.path else SYSTEM_PATH,
             "HOME": str(tree.home),
-            "TMPDIR": str(tree.tmp),
+            "TMPDIR": self.isolation.temporary_folder(tree),
             "PYTHONUNBUFFERED": "1",
             # a job that takes every core of a laptop is slower than one that takes its share (spinning threads)
             "OMP_NUM_THREADS": "1",
             **self.isolation.environment(tree, program.environment),
-            MARK: self._mark,
+            MARK: mark,
         }
         seconds = int((limit + self.grace) * machine.processors) + 1 if limit and machine.processors else 0
-        bounds = [machine.name if self.isolation.names_hosts else "", str(machine.memory or 0), str(seconds)]
+        bounds = [machine.name if self.isolation.names_hosts else "", str(int(program.offline))]
+        bounds += [str(machine.memory or 0), str(seconds)]
         launch = [sys.executable, "-I", "-S", _LAUNCH, str(os.getpid()), *bounds, *program.argv]
         process = JobProcess(
-            self.isolation.command(tree, launch, program.directory),
+            self.isolation.command(tree, launch, program.directory, offline=program.offline),
             directory=tree.host_path(program.directory),
             environment=environment,
             on_line=without_listings(on_line),
+            kill_rest=lambda: kill_rest(mark),
             pass_fds=pass_fds,
         )
+        if job.stop.abandoned:  # perhaps since its processes were looked for
+            process.kill()
         self._store.set_pid(job.identity, process.pid)
         return process
 
-    def _programs(self, program: Program, tree: JobTree) -> str:
+    def _search_path(self, program: Program, tree: JobTree) -> str:
         return search_path(program.path, tree.path / "python", self._indexes)
 
     def make_trees(self, job: Job) -> None:
         """Give each host of a job an empty tree, and remove those that it has."""
         for tree in job.trees:
             tree.remove()
-        base = self._trees / f"{job.identity}-{job.name}"
+        # a short path: the address of a local socket below it must not be longer than 107 characters
+        base = self._trees / str(job.identity)
         job.trees = tuple(JobTree(base / host.name) for host in job.hosts)
         # each host listens at an address of its own, so that all of them can use the same port
         network = f"127.{1 + job.identity // 256 % 254}.{job.identity % 256}"
@@ -243,7 +273,13 @@ class Engine:
         for tree in job.trees:
             (tree.path / "hosts").write_text("\n".join(["127.0.0.1 localhost", *lines, ""]), encoding="utf-8")
 
-    def _live(self, job: Job, work: Work, needs_slot: bool) -> None:  # noqa: FBT001 - the thread's arguments
+    def _live(
+        self,
+        job: Job,
+        work: Work,
+        needs_slot: bool,  # noqa: FBT001 - the thread's arguments
+        on_defect: Callable[[str], None],
+    ) -> None:
         holds_slot = needs_slot and self._slots.acquire(job.stop)
         try:
             if holds_slot or not needs_slot:
@@ -252,10 +288,11 @@ class Engine:
             outcome = work(job)
         except Exception as error:  # noqa: BLE001 - whatever breaks in a cloud's front must still end the job
             outcome = Outcome(JobStatus.FAILED, f"{type(error).__name__}: {error}")
+            on_defect(f"{type(error).__name__}: {error}")
         finally:
             if holds_slot:
                 self._slots.release()
+            remove_folder(self._trees / str(job.identity))
+            with self._lock:
+                self._jobs.pop(job.identity, None)
         self._store.finish(job.identity, outcome.status, outcome.reason)
-        with self._lock:
-            self._jobs.pop(job.identity, None)
-        shutil.rmtree(self._trees / f"{job.identity}-{job.name}", ignore_errors=True)

@@ -53,9 +53,14 @@ class Isolation(Protocol):
     name: str
     # whether a job has a host name and an /etc/hosts of its own
     names_hosts: bool
+    # whether a job can be kept from the network
+    cuts_network: bool
 
-    def command(self, tree: JobTree, argv: Sequence[str], directory: str) -> list[str]:
+    def command(self, tree: JobTree, argv: Sequence[str], directory: str, *, offline: bool = False) -> list[str]:
         """Return the host's command that runs `argv` in `directory` (below /opt/ml) so that it sees `tree`."""
+
+    def temporary_folder(self, tree: JobTree) -> str:
+        """Return where the job finds the tree's folder for temporary files."""
 
     def environment(self, tree: JobTree, environment: Mapping[str, str]) -> dict[str, str]:
         """Return the variables as the job has to get them."""
@@ -71,16 +76,22 @@ class NamespaceIsolation:
 
     name = "namespace"
     names_hosts = True
+    cuts_network = True
 
     def __init__(self, hidden: Path, environments: Path) -> None:
         """Hide one folder."""
         self._hidden = str(hidden)
         self._environments = str(environments) if environments.is_relative_to(hidden) else ""
 
-    def command(self, tree: JobTree, argv: Sequence[str], directory: str) -> list[str]:
-        """Wrap `argv` into new user, mount and UTS namespaces."""
+    def command(self, tree: JobTree, argv: Sequence[str], directory: str, *, offline: bool = False) -> list[str]:
+        """Wrap `argv` into new user, mount and UTS namespaces, and a network namespace with nothing in it."""
         places = [str(tree.path), self._hidden, self._environments, directory]
-        return ["unshare", "-Urmu", "sh", "-c", _MOUNT_AND_EXEC, "sh", *places, *argv]
+        namespaces = "-Urmun" if offline else "-Urmu"
+        return ["unshare", namespaces, "sh", "-c", _MOUNT_AND_EXEC, "sh", *places, *argv]
+
+    def temporary_folder(self, tree: JobTree) -> str:  # noqa: ARG002 - protocol
+        """Return a short path, as the address of a local socket below it may have 107 characters only."""
+        return "/opt/tree/tmp"
 
     def environment(self, tree: JobTree, environment: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - protocol
         """Return the variables unchanged: /opt/ml is real here."""
@@ -92,10 +103,22 @@ class PathIsolation:
 
     name = "paths"
     names_hosts = False
+    cuts_network = False
 
-    def command(self, tree: JobTree, argv: Sequence[str], directory: str) -> list[str]:  # noqa: ARG002 - protocol
+    def command(
+        self,
+        tree: JobTree,
+        argv: Sequence[str],
+        directory: str,  # noqa: ARG002 - protocol
+        *,
+        offline: bool = False,  # noqa: ARG002 - protocol
+    ) -> list[str]:
         """Rewrite the arguments; the process is started in the folder anyway."""
         return [self._rewrite(tree, argument) for argument in argv]
+
+    def temporary_folder(self, tree: JobTree) -> str:
+        """Return its real path."""
+        return str(tree.tmp)
 
     def environment(self, tree: JobTree, environment: Mapping[str, str]) -> dict[str, str]:
         """Rewrite the values."""

@@ -1,26 +1,30 @@
 """Leaves no process behind, whatever happens to the server.
 
-Every job process carries the variable LOCALCLOUD_INSTANCE=<root>:<server pid>, and its children inherit it. Whoever
-carries it can be found and killed, in whatever process group or session it hides:
+Every job process carries the variable LOCALCLOUD_INSTANCE=<root>:<server pid>:<program>:, and its children inherit it.
+Whoever carries it can be found and killed, in whatever process group or session it hides:
+- when the program ends, as a container's end is the end of all that runs in it;
 - at the end of `up`, and at the next `up` on the same root (`kill_marked`);
 - at once when the server itself is killed: a watchdog, a tiny process of its own session, reads a pipe that only the
   server holds open and kills the marked processes when the pipe closes.
 
-Linux only, as it reads /proc; elsewhere `kill_marked` finds nothing and the process groups alone are ended.
+What gives itself an empty environment is not found. Linux only, as it reads /proc; elsewhere `kill_marked` finds
+nothing and the process groups alone are ended.
 """
 
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+_LOOKS, _LOOK_SECONDS = 500, 0.01
 MARK = "LOCALCLOUD_INSTANCE"
 
 
 def instance_mark(root: Path, server: int) -> str:
     """Return the mark of the jobs of one server."""
-    return f"{root}:{server}"
+    return f"{root}:{server}:"
 
 
 def kill_marked(prefix: str) -> list[int]:
@@ -39,6 +43,17 @@ def kill_marked(prefix: str) -> list[int]:
                 continue
             killed.append(int(folder.name))
     return killed
+
+
+def kill_rest(prefix: str) -> None:
+    """Kill as `kill_marked` until nothing is left: a dying process may have started another during the look.
+
+    Gives up after some seconds, which only a process that waits for a broken device outlives.
+    """
+    for _ in range(_LOOKS):
+        if not kill_marked(prefix):
+            return
+        time.sleep(_LOOK_SECONDS)
 
 
 def start_watchdog(mark: str) -> "subprocess.Popen[bytes]":

@@ -16,16 +16,26 @@ from pathlib import Path
 LineSink = Callable[[str], None]
 # A stray child may keep the pipe open after its group has been killed; do not wait for it for ever.
 DRAIN_SECONDS = 5.0
+# A longer line is delivered in pieces, as container runtimes do, so that no program fills the server's memory with one.
+_LINE_CHARACTERS = 60_000
+
+
+class ProgramError(Exception):
+    """A program cannot be started: its arguments and variables are too long, or no text that a program can get."""
 
 
 class StopRequest:
-    """A wish to stop, made once, heard by everyone who waits for something."""
+    """A wish to stop, made once, heard by everyone who waits for something.
+
+    `abandoned` is the stronger wish: nobody is interested in what becomes of it any more.
+    """
 
     def __init__(self) -> None:
         """Start without a wish."""
         self._lock = threading.Lock()
         self._requested = False
         self._listeners: list[Callable[[], None]] = []
+        self.abandoned = False
 
     @property
     def requested(self) -> bool:
@@ -39,8 +49,15 @@ class StopRequest:
                 return
             self._requested = True
             listeners = list(self._listeners)
-        for listener in listeners:
-            listener()
+        with contextlib.ExitStack() as told:
+            # a listener that fails must not keep the wish from the others; its error is raised after them
+            for listener in reversed(listeners):
+                told.callback(listener)
+
+    def abandon(self) -> None:
+        """Ask to stop at once and leave nothing."""
+        self.abandoned = True
+        self.request()
 
     def on_request(self, listener: Callable[[], None]) -> None:
         """Call `listener` when the wish is made, or now if it already was."""
@@ -92,23 +109,42 @@ class JobProcess:
         directory: Path,
         environment: Mapping[str, str],
         on_line: LineSink,
+        kill_rest: Callable[[], None],
         pass_fds: Sequence[int] = (),
     ) -> None:
-        """Start it; every line of its output goes to `on_line`."""
+        """Start it.
+
+        Args:
+            argv: The program and its arguments.
+            directory: Its working folder.
+            environment: All its variables.
+            on_line: Gets every line of its output.
+            kill_rest: Called when the program has ended: kills what it started and is no longer in its group.
+            pass_fds: File descriptors that it inherits.
+
+        Raises:
+            ProgramError: It cannot be started.
+        """
         self._on_line = on_line
-        self._process = subprocess.Popen(
-            list(argv),
-            cwd=directory,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-            pass_fds=tuple(pass_fds),
-        )
+        self._kill_rest = kill_rest
+        try:
+            self._process = subprocess.Popen(
+                list(argv),
+                cwd=directory,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+                pass_fds=tuple(pass_fds),
+            )
+        except OSError as error:
+            raise ProgramError(error.strerror) from error
+        except ValueError as error:  # a zero byte, or a variable whose name holds a `=`
+            raise ProgramError(str(error)) from error
         self.pid = self._process.pid
         self._exited = threading.Event()
         self._woken = threading.Event()
@@ -155,8 +191,9 @@ class JobProcess:
 
     def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - for the type checker: stdout=PIPE above
-        for line in self._process.stdout:
-            self._on_line(line.rstrip("\r\n"))
+        with self._process.stdout as lines:
+            while line := lines.readline(_LINE_CHARACTERS):
+                self._on_line(line.rstrip("\r\n"))
 
     def _await_exit(self) -> None:
         # Look without reaping: while the dead leader is still a zombie, its group id cannot be given to anyone else,
@@ -164,5 +201,6 @@ class JobProcess:
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         self._signal_group(signal.SIGKILL)
         self._process.wait()
+        self._kill_rest()
         self._exited.set()
         self._woken.set()
