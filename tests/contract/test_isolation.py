@@ -64,7 +64,7 @@ def test_an_instance_type_that_does_not_exist(cloud: LocalCloud) -> None:
     assert "Value 'ml.m5.huge' at 'resourceConfig.instanceType' failed to satisfy constraint" in str(refusal.value)
     with pytest.raises(ClientError) as processing:
         cloud.process_data("huge", "pass", ProcessingResources={"ClusterConfig": resources})
-    assert "at 'clusterConfig.instanceType'" in str(processing.value)
+    assert "at 'processingResources.clusterConfig.instanceType'" in str(processing.value)
 
 
 def isolated(cloud: LocalCloud) -> None:

@@ -54,7 +54,10 @@ def build_application(
             return _change_conditions(running.conditions, environ, start_response)
         if path.startswith("/moto-api"):
             if path.rstrip("/") == _RESET_PATH:
-                running.abandon()
+                # what is created meanwhile would run on without a record
+                with running.creating:
+                    running.abandon()
+                    return list(moto(environ, start_response))
             return moto(environ, start_response)  # type: ignore[no-any-return] # moto leaves its WSGI types open
         return logged(environ, start_response)
 

@@ -4,9 +4,10 @@ Speaks S3 through boto3 only, so that versions, notifications and whatever else 
 written whole: the last step of an upload is the one put.
 """
 
+import contextlib
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -141,26 +142,37 @@ class ObjectStore:
                 raise JobFailedError(message) from error
 
     def store_file(self, path: Path, uri: str) -> None:
-        """Write a file as one object."""
+        """Write a file as one object.
+
+        Raises:
+            FileNotFoundError: The file is gone.
+            JobFailedError: It cannot be read, or S3 refuses it.
+        """
         bucket, key = split_uri(uri)
         try:
             with path.open("rb") as body:
                 self._client.put_object(Bucket=bucket, Key=key, Body=body)
         except ClientError as error:
             raise _failed("upload", uri, error) from error
+        except FileNotFoundError:
+            raise
+        except (OSError, UnicodeError) as error:  # UnicodeError: the file's name is no text, so it cannot be a key
+            raise _broken("upload", uri, error) from error
 
-    def store_folder(self, folder: Path, uri: str) -> None:
-        """Write every file below `folder` under `uri`."""
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                self.store_file(path, f"{uri.rstrip('/')}/{path.relative_to(folder).as_posix()}")
+    def store_files(self, files: Mapping[str, Path], uri: str) -> None:
+        """Write files under `uri`, each at its relative path."""
+        for relative, path in files.items():
+            self.store_file(path, f"{uri.rstrip('/')}/{relative}")
 
     def store_archive(self, folders: Sequence[Path], uri: str) -> None:
         """Write the contents of all folders as one .tar.gz; of two files with one path the last folder's is kept."""
-        with tempfile.TemporaryDirectory(dir=folders[0].parent) as scratch:
-            archive = Path(scratch) / "archive.tar.gz"
-            pack(folders, archive)
-            self.store_file(archive, uri)
+        try:
+            with tempfile.TemporaryDirectory(dir=folders[0].parent) as scratch:
+                archive = Path(scratch) / "archive.tar.gz"
+                pack(folders, archive)
+                self.store_file(archive, uri)
+        except OSError as error:
+            raise _broken("upload", uri, error) from error
 
     def _under(self, uri: str) -> list[StoredObject]:
         try:
@@ -184,14 +196,24 @@ class ObjectStore:
             message = f"ClientError: Data download failed: the key of {item.uri} leaves the folder it is fetched to"
             raise JobFailedError(message)
         target = folder / item.relative.lstrip("/")
-        body = self._client.get_object(Bucket=item.bucket, Key=item.key)["Body"]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as file:
-            for block in body.iter_chunks(1 << 20):
-                file.write(block)
+        with contextlib.closing(self._client.get_object(Bucket=item.bucket, Key=item.key)["Body"]) as body:
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("wb") as file:
+                    for block in body.iter_chunks(1 << 20):
+                        file.write(block)
+            except OSError as error:  # a full disk; a key that is no path, or an object's and a folder's at once
+                raise _broken("download", item.uri, error) from error
+
+
+_WHAT = {"download": "Data download failed", "upload": "Artifact upload failed"}
 
 
 def _failed(direction: str, uri: str, error: ClientError) -> JobFailedError:
     details = error.response["Error"]
-    what = "Data download failed" if direction == "download" else "Artifact upload failed"
-    return JobFailedError(f"ClientError: {what}: {uri}: {details.get('Code')}: {details.get('Message')}")
+    return JobFailedError(f"ClientError: {_WHAT[direction]}: {uri}: {details.get('Code')}: {details.get('Message')}")
+
+
+def _broken(direction: str, uri: str, error: OSError | UnicodeError) -> JobFailedError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return JobFailedError(f"ClientError: {_WHAT[direction]}: {ascii(uri)[1:-1]}: {reason}")

@@ -22,6 +22,7 @@ Bodies are read strictly: a key that is misspelt would otherwise be a fault that
 """
 
 import fnmatch
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -88,8 +89,10 @@ class Fault:
             return False
         if self.calls is None:
             return True
+        if self.calls == 0:
+            return False
         self.calls -= 1
-        return self.calls >= 0
+        return True
 
 
 THROTTLED = Fault(operation="*", kind="error", status=400, code="ThrottlingException")
@@ -206,7 +209,7 @@ def _read(where: str, content: object, kind: type[_T]) -> _T:
         if (
             not isinstance(value, accepted[fields[name]])
             or isinstance(value, bool)
-            or (not isinstance(value, str) and value < 0)
+            or (isinstance(value, int | float) and not 0 <= value < math.inf)
         ):
             raise _wrong(f"{where}.{name}", f"must be of type {fields[name]} and not negative", value)
     try:

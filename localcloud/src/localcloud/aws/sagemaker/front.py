@@ -69,7 +69,9 @@ class RunningJobs:
         self.timer = Timer()
         # one creation at a time: looking a name up and storing it must not be interrupted
         self.creating = threading.Lock()
-        self._jobs: dict[str, Job] = {}
+        # how often all records were reset
+        self.resets = 0
+        self._jobs: dict[str, tuple[Job, Record]] = {}
 
     def start(
         self, kind: str, name: str, record: Record, work: Work, hosts: Sequence[Host], *, needs_slot: bool = True
@@ -83,12 +85,16 @@ class RunningJobs:
             finally:
                 self._jobs.pop(arn, None)
 
+        def on_defect(reason: str) -> None:
+            self._jobs.pop(arn, None)
+            record.finish(JobStatus.FAILED, failure_reason=f"InternalServerError: localcloud: {reason}")
+
         # before the engine runs it, as a trivial job may have ended when `submit` returns
         job = self.engine.prepare(kind, name, hosts)
-        self._jobs[arn] = job
+        self._jobs[arn] = (job, record)
         if kind in NAMESPACES:
             self.metrics.watch(job, arn.split(":")[3])
-        self.engine.submit(job, until_end, needs_slot=needs_slot)
+        self.engine.submit(job, until_end, needs_slot=needs_slot, on_defect=on_defect)
 
     def surroundings(self, region: str) -> Surroundings:
         """Return where a job of a region runs."""
@@ -100,7 +106,13 @@ class RunningJobs:
         Raises:
             ResourceLimitExceeded: in AWS's words.
         """
-        used = Counter(host.type for job in list(self._jobs.values()) if job.kind == kind for host in job.hosts)
+        running = [
+            job
+            for job, record in list(self._jobs.values())
+            # one that is final already may still be tidying up
+            if job.kind == kind and record.status in {IN_PROGRESS, STOPPING}
+        ]
+        used = Counter(host.type for job in running for host in job.hosts)
         wanted = Counter(host.type for host in hosts)
         refuse_over_quota(self.conditions.quotas.get(kind, {}), used, wanted, f"{kind} job usage")
 
@@ -113,16 +125,14 @@ class RunningJobs:
 
     def ask_to_stop(self, arn: str) -> None:
         """Ask what runs under an ARN to stop; nothing happens when it has ended."""
-        job = self._jobs.get(arn)
+        job, _ = self._jobs.get(arn, (None, None))
         if job is not None:
             job.stop.request()
 
     def abandon(self) -> None:
-        """End all jobs and forget them: moto's records were reset."""
+        """End all jobs and forget them: moto's records are about to be reset. Called while nothing is created."""
+        self.resets += 1
         self.timer.clear()
-        # what coordinates other jobs first: once it has heard of it, it creates no more of them
-        for job in list(self._jobs.values()):
-            job.stop.request()
         self.engine.abandon("reset")
         self._jobs.clear()
         self.endpoints.abandon()
@@ -169,28 +179,36 @@ class Front(SageMakerResponse):
         needs_slot: bool = True,
     ) -> ActionResult:
         """Store a job under a free name and start it; `run` makes its work from the fresh record."""
-        name = self._get_param(kind.name_field)
+        name, resets = self._get_param(kind.name_field), self.running.resets
         with self.running.creating:
+            if resets != self.running.resets:  # the request of a pipeline, say, that was reset while it waited
+                message = "localcloud was reset while the request waited"
+                raise ValidationError(message)
             table = self.table(kind)
             if name in table:
                 message = f"{kind.taken} with this name already exists ({table[name].arn})"
                 raise ResourceInUseException(message)
             self.running.check_quota(kind.word, hosts)
-            answer = store()
-            record = Record(table[name], kind.status_field)
-            record.begin()
-            work = run(record)
-            record.announce()
-            self.running.start(kind.word, name, record, work, hosts, needs_slot=needs_slot)
+            try:
+                answer = store()
+                record = Record(table[name], kind.status_field)
+                record.begin()
+                work = run(record)
+                record.announce()
+                self.running.start(kind.word, name, record, work, hosts, needs_slot=needs_slot)
+            except BaseException:
+                table.pop(name, None)  # a record without a job would be in progress for ever
+                raise
         return answer
 
     def known_job(self, kind: JobKind) -> Record:
         """Return the record of the job that the request names, or refuse in AWS's words."""
         name = self._get_param(kind.name_field)
         table = self.table(kind)
-        if name not in table:
-            raise ValidationError(kind.unknown.format(name=name))
-        return Record(table[name], kind.status_field)
+        with self.running.creating:  # what is being created is as moto made it: Completed
+            if name not in table:
+                raise ValidationError(kind.unknown.format(name=name))
+            return Record(table[name], kind.status_field)
 
     def stop_job(self, kind: JobKind) -> EmptyResult:
         """Stop the job that the request names."""

@@ -5,7 +5,7 @@ silently; botocore has already checked shapes and required fields.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from moto.sagemaker.exceptions import ValidationError
@@ -33,6 +33,14 @@ def check_image(address: str) -> Image:
         return find_image(address)
     except UnknownImageError as error:
         raise ValidationError(str(error)) from error
+
+
+def check_unique(field: str, names: Sequence[str]) -> None:
+    """Refuse names of a request's parts that are given twice."""
+    for name in names:
+        if names.count(name) > 1:
+            message = f"{field} must be unique within a job; {name!r} is given more than once."
+            raise ValidationError(message)
 
 
 def check_source(source: Mapping[str, Any], objects: ObjectStore, role: str, region: str) -> None:

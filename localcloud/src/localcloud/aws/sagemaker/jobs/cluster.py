@@ -13,7 +13,9 @@ from moto.core.utils import get_service_model
 from moto.sagemaker.exceptions import ValidationError
 from moto.utilities.utils import load_resource
 
+from localcloud.aws.sagemaker.jobs.checks import unsupported
 from localcloud.engine.engine import Host
+from localcloud.engine.isolation import Isolation
 
 HOMOGENEOUS = "homogeneousCluster"
 
@@ -106,6 +108,16 @@ def check_cluster(resources: Mapping[str, Any], field: str, enumeration: str) ->
                 "satisfy constraint: Member must have value greater than or equal to 1"
             )
             raise ValidationError(message)
+
+
+def check_network(network: Mapping[str, Any], resources: Mapping[str, Any], isolation: Isolation) -> None:
+    """Refuse network isolation where it cannot be had; `network` is what holds EnableNetworkIsolation."""
+    if not network.get("EnableNetworkIsolation"):
+        return
+    if len(read_cluster(resources).instances) > 1:
+        unsupported("EnableNetworkIsolation on more than one instance")
+    if not isolation.cuts_network:
+        unsupported("EnableNetworkIsolation on a machine without user namespaces")
 
 
 @functools.cache

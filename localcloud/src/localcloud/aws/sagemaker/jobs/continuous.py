@@ -11,32 +11,35 @@ from pathlib import Path
 
 from localcloud.aws.objects import ObjectStore
 from localcloud.aws.sagemaker.jobs.failures import JobFailedError
+from localcloud.engine.tree import JobTree
 
 _INTERVAL_SECONDS = 1.0
 
 
 class ContinuousUpload:
-    """Keeps `uri` up to date with folders (one per host) from now until `close`."""
+    """Keeps `uri` up to date with a folder of the job on each host from now until `close`."""
 
-    def __init__(self, objects: ObjectStore, folders: Sequence[Path], uri: str) -> None:
+    def __init__(self, objects: ObjectStore, trees: Sequence[JobTree], folder: str, uri: str) -> None:
         """Start; what the folders hold now counts as stored already."""
         self._objects = objects
-        self._folders = folders
+        self._trees = trees
+        self._folder = folder
         self._uri = uri.rstrip("/")
         self._stored = self._look()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._until_closed, name=f"upload-{uri}", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Upload the rest and end.
+    def close(self, *, with_rest: bool) -> None:
+        """Upload the rest, if it is wanted, and end.
 
         Raises:
             JobFailedError: S3 refused a file.
         """
         self._closing.set()
         self._thread.join()
-        self._upload()
+        if with_rest:
+            self._upload()
 
     def _until_closed(self) -> None:
         while not self._closing.wait(_INTERVAL_SECONDS):
@@ -46,23 +49,29 @@ class ContinuousUpload:
                 continue
 
     def _upload(self) -> None:
-        for path, seen in self._look().items():
-            if self._stored.get(path) != seen:
-                folder = next(folder for folder in self._folders if path.is_relative_to(folder))
+        # a later host's file of the same path is put after an earlier one's
+        for number, tree in enumerate(self._trees):
+            for relative, path in tree.files(self._folder).items():
+                seen = _seen(path)
+                if seen is None or self._stored.get((number, relative)) == seen:
+                    continue
                 try:
-                    self._objects.store_file(path, f"{self._uri}/{path.relative_to(folder).as_posix()}")
+                    self._objects.store_file(path, f"{self._uri}/{relative}")
                 except FileNotFoundError:  # deleted or renamed between the look and the upload
                     continue
-                self._stored[path] = seen
+                self._stored[number, relative] = seen
 
-    def _look(self) -> dict[Path, tuple[int, int]]:
-        found = {}
-        for folder in self._folders:
-            for path in folder.rglob("*"):
-                try:
-                    state = path.stat()
-                except FileNotFoundError:
-                    continue
-                if path.is_file():
-                    found[path] = (state.st_mtime_ns, state.st_size)
-        return found
+    def _look(self) -> dict[tuple[int, str], tuple[int, int] | None]:
+        return {
+            (number, relative): _seen(path)
+            for number, tree in enumerate(self._trees)
+            for relative, path in tree.files(self._folder).items()
+        }
+
+
+def _seen(path: Path) -> tuple[int, int] | None:
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return None
+    return state.st_mtime_ns, state.st_size

@@ -19,6 +19,7 @@ from localcloud.aws.sagemaker.jobs.images import Image
 from localcloud.clients import client_environment
 from localcloud.engine.engine import Engine, Job, Outcome
 from localcloud.engine.environments import EnvironmentBuildError, EnvironmentSpec, JobEnvironment
+from localcloud.engine.processes import ProgramError
 from localcloud.engine.store import JobStatus
 
 Request = Mapping[str, Any]
@@ -58,6 +59,8 @@ def conclude(job: Job, flow: Callable[[], JobStatus]) -> Outcome:
         return Outcome(JobStatus.STOPPED)
     except JobFailedError as error:
         reason = str(error)
+    except ProgramError as error:
+        reason = f"AlgorithmError: the program cannot be started: {error}"
     except Exception as error:  # noqa: BLE001 - a defect here must end the job, not leave it in progress for ever
         reason = f"InternalServerError: localcloud: {type(error).__name__}: {error}"
     if job.stop.requested:  # what broke after a stop request broke because of it

@@ -59,6 +59,12 @@ def container_failure(ending: Ending, message: str) -> str:
     return head + keep_end(text, REASON_LIMIT - len(head) - len(foot)) + foot
 
 
+def reported_failure(ending: Ending, said: str) -> str:
+    """Word what the program itself wrote to /opt/ml/output/failure, of which AWS tells the first characters."""
+    head, foot = "AlgorithmError: ", f", exit code: {ending.shell_exit_code}"
+    return head + said.strip()[: REASON_LIMIT - len(head) - len(foot)] + foot
+
+
 def install_failure(error: EnvironmentBuildError) -> str:
     """Word requirements that cannot be installed."""
     return script_failure("InstallRequirementsError", error.exit_code, error.output, shlex.split(error.command))

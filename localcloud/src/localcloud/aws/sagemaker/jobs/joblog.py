@@ -4,6 +4,7 @@ Lines are sent in batches by a thread; closing sends the rest at once, so that a
 CloudWatch refuses is dropped: a log must not fail a job.
 """
 
+import math
 import re
 import threading
 import time
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 _BATCH_SECONDS = 0.3
 _BATCH_LINES = 1000
 _TAIL_LINES = 60
-_LINE_LIMIT = 256_000  # CloudWatch's limit for one event is 256 KB
+# a program that writes faster than its lines can be sent has to wait, so that they do not fill the memory
+_MOST_WAITING_LINES = 20_000
 METRIC_NAMESPACE = "/aws/sagemaker/TrainingJobs"
 
 
@@ -43,6 +45,7 @@ class JobLog:
         self._patterns = [(item["Name"], re.compile(item["Regex"])) for item in metric_definitions]
         self._on_metric = on_metric
         self._lock = threading.Lock()
+        self._taken = threading.Condition(self._lock)
         self._events: list[InputLogEventTypeDef] = []
         self._metrics: list[dict[str, Any]] = []
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
@@ -56,10 +59,11 @@ class JobLog:
     def __call__(self, line: str) -> None:
         """Take one line."""
         now = time.time()
-        with self._lock:
+        with self._taken:
+            self._taken.wait_for(lambda: len(self._events) < _MOST_WAITING_LINES or not self._sender.is_alive())
             self._tail.append(line)
             # CloudWatch refuses empty messages
-            self._events.append({"timestamp": int(now * 1000), "message": line[:_LINE_LIMIT] or " "})
+            self._events.append({"timestamp": int(now * 1000), "message": line or " "})
         for name, pattern in self._patterns:
             found = pattern.search(line)
             if found is not None:
@@ -81,6 +85,8 @@ class JobLog:
             value = float(found.group(1))
         except (IndexError, ValueError, TypeError):  # AWS ignores what is no number
             return
+        if not math.isfinite(value):  # neither a metric of CloudWatch nor JSON
+            return
         if self._on_metric is not None:
             self._on_metric(name, value, when)
         with self._lock:
@@ -92,8 +98,9 @@ class JobLog:
         self._send()
 
     def _send(self) -> None:
-        with self._lock:
+        with self._taken:
             events, self._events = self._events, []
+            self._taken.notify_all()
             metrics, self._metrics = self._metrics, []
         try:
             for start in range(0, len(events), _BATCH_LINES):

@@ -5,8 +5,9 @@ A Record puts that back and lets attributes change only in ways that a reader ma
 and a stop request and the end of the job cannot overtake each other.
 """
 
+import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,12 +24,19 @@ IN_PROGRESS = "InProgress"
 STOPPING = "Stopping"
 _SECONDARY = "secondary_status"
 # one lock for all records: several of them may wrap the same job, and a change of status takes microseconds
-_CHANGES = threading.Lock()
+_CHANGES = threading.RLock()
 
 
 def utc_now() -> datetime:
     """Return the time as moto's records hold it: UTC without a zone."""
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+@contextlib.contextmanager
+def unchanging() -> Iterator[None]:
+    """Let no other thread change any record while the block runs, so that what is read belongs together."""
+    with _CHANGES:
+        yield
 
 
 class Record:
@@ -61,12 +69,13 @@ class Record:
 
     def set(self, **fields: object) -> None:
         """Set attributes, in their order, and the time of the last change."""
-        told = {field: getattr(self._stored, field, None) for field in (self._status_field, _SECONDARY)}
-        for field, value in fields.items():
-            setattr(self._stored, field, value)
-        vars(self._stored)["last_modified_time"] = utc_now()
-        if self._tells and any(field in fields and fields[field] != before for field, before in told.items()):
-            job_changed(self._stored, self._status_field)
+        with _CHANGES:
+            told = {field: getattr(self._stored, field, None) for field in (self._status_field, _SECONDARY)}
+            vars(self._stored)["last_modified_time"] = utc_now()
+            for field, value in fields.items():
+                setattr(self._stored, field, value)
+            if self._tells and any(field in fields and fields[field] != before for field, before in told.items()):
+                job_changed(self._stored, self._status_field)
 
     def begin_stopping(self) -> bool:
         """Mark the job as Stopping; False when it is no longer in progress."""

@@ -4,8 +4,8 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.models import SageMakerModelBackend
 
 from localcloud.aws.sagemaker.front import Front, JobKind, RunningJobs, close_interrupted
-from localcloud.aws.sagemaker.jobs.cluster import read_cluster
-from localcloud.aws.sagemaker.jobs.records import Record, utc_now
+from localcloud.aws.sagemaker.jobs.cluster import check_network, read_cluster
+from localcloud.aws.sagemaker.jobs.records import Record, unchanging, utc_now
 from localcloud.aws.sagemaker.processing.checks import check_processing
 from localcloud.aws.sagemaker.processing.run import ProcessingRun
 from localcloud.engine.engine import Work
@@ -27,7 +27,9 @@ class ProcessingJobs(Front):
         """Store and start a processing job."""
         request = self.request_body()
         image = check_processing(request)
-        cluster = read_cluster(request["ProcessingResources"]["ClusterConfig"])
+        resources = request["ProcessingResources"]["ClusterConfig"]
+        check_network(request.get("NetworkConfig") or {}, resources, self.running.engine.isolation)
+        cluster = read_cluster(resources)
 
         def run(record: Record) -> Work:
             return ProcessingRun(self.surroundings(), record, request, image, cluster)
@@ -37,7 +39,8 @@ class ProcessingJobs(Front):
     def describe_processing_job(self) -> ActionResult:
         """Word an unknown name as AWS does."""
         self.known_job(PROCESSING)
-        return super().describe_processing_job()
+        with unchanging():
+            return super().describe_processing_job()
 
     def stop_processing_job(self) -> EmptyResult:
         """Stop a processing job."""

@@ -3,9 +3,9 @@
 Purpose: what a processing container meets on AWS (files, variables, limits) and what the API reports.
 
 What it does not do: Athena, Redshift and feature store inputs or outputs. Outputs with S3UploadMode EndOfJob are not
-uploaded when the job fails, and are when it is stopped; with Continuous they are uploaded as they appear. Hosts that
-write outputs of one path overwrite each other, as on AWS. A job that exceeds MaxRuntimeInSeconds is Stopped, as the
-API's reference says.
+uploaded when the job fails, and are when it is stopped; with Continuous they are uploaded as they appear. What is
+AppManaged is left to the program. Hosts that write outputs of one path overwrite each other, as on AWS. A job that
+exceeds MaxRuntimeInSeconds is Stopped, as the API's reference says.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from localcloud.aws.sagemaker.jobs.records import Record, utc_now
 from localcloud.engine.engine import Job, Outcome, Program
 from localcloud.engine.processes import Cause
 from localcloud.engine.store import JobStatus
-from localcloud.engine.tree import JobTree
+from localcloud.engine.tree import JOB_BASE, JobTree
 
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 DEFAULT_RUNTIME_SECONDS = 86_400
@@ -48,10 +48,10 @@ class ProcessingRun:
         self._image = image
         self._cluster = cluster
         self._name: str = request["ProcessingJobName"]
-        self._inputs = [item["S3Input"] for item in request.get("ProcessingInputs") or []]
-        self._outputs = [
-            item["S3Output"] for item in (request.get("ProcessingOutputConfig") or {}).get("Outputs") or []
-        ]
+        outputs = (request.get("ProcessingOutputConfig") or {}).get("Outputs") or []
+        inputs = request.get("ProcessingInputs") or []
+        self._inputs = [item["S3Input"] for item in inputs if not item.get("AppManaged")]
+        self._outputs = [item["S3Output"] for item in outputs if not item.get("AppManaged")]
         self._objects = surroundings.connections.objects()
         record.set(
             environment=request.get("Environment"),
@@ -63,6 +63,9 @@ class ProcessingRun:
 
     def __call__(self, job: Job) -> Outcome:
         """Run it and report its end."""
+        if job.stop.requested:  # it has never had an instance, so it has no log
+            self._record.finish(JobStatus.STOPPED, processing_end_time=utc_now())
+            return Outcome(JobStatus.STOPPED)
         with contextlib.ExitStack() as stack:
             logs = []
             for host in self._cluster.host_names:
@@ -94,13 +97,15 @@ class ProcessingRun:
                 **(self._request.get("Environment") or {}),
             },
             path=environment.programs,
+            offline=bool((self._request.get("NetworkConfig") or {}).get("EnableNetworkIsolation")),
         )
         limit = (self._request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_SECONDS)
         with self._continuous_outputs(job):
             ending = job.run_cluster([program] * len(job.trees), logs, limit=limit)
+        if job.stop.abandoned:
+            raise JobStoppedError
         number = ending.failed[0] if ending.failed else 0
-        said = job.trees[number].ml / "output" / "message"
-        message = said.read_text(errors="replace") if said.is_file() else ""
+        message = job.trees[number].read_text(f"{JOB_BASE}/output/message", _MESSAGE_LIMIT)
         if ending.failed:
             message = message or message_of(logs[number].tail)
         self._record.set(exit_message=keep_end(message, _MESSAGE_LIMIT) or None)
@@ -109,18 +114,23 @@ class ProcessingRun:
         for output in self._outputs:
             if not _is_continuous(output):
                 for tree in job.trees:
-                    self._objects.store_folder(tree.host_path(output["LocalPath"]), output["S3Uri"])
+                    self._objects.store_files(tree.files(output["LocalPath"]), output["S3Uri"])
         return JobStatus.COMPLETED if ending.cause is Cause.EXITED else JobStatus.STOPPED
 
     @contextlib.contextmanager
     def _continuous_outputs(self, job: Job) -> Iterator[None]:
         """Upload what appears while the block runs, and what is left when it has ended."""
+        uploads: list[ContinuousUpload] = []
         with contextlib.ExitStack() as stack:
             for output in self._outputs:
                 if _is_continuous(output):
-                    folders = [tree.host_path(output["LocalPath"]) for tree in job.trees]
-                    stack.callback(ContinuousUpload(self._objects, folders, output["S3Uri"]).close)
-            yield
+                    upload = ContinuousUpload(self._objects, job.trees, output["LocalPath"], output["S3Uri"])
+                    uploads.append(upload)
+            try:
+                yield
+            finally:
+                for upload in uploads:
+                    stack.callback(upload.close, with_rest=not job.stop.abandoned)
 
     def _fill(self, tree: JobTree, number: int) -> None:
         ml = tree.ml

@@ -7,8 +7,8 @@ from moto.sagemaker.models import SageMakerModelBackend
 
 from localcloud.aws.sagemaker.front import Front, JobKind, RunningJobs, close_interrupted
 from localcloud.aws.sagemaker.jobs.checks import unsupported
-from localcloud.aws.sagemaker.jobs.cluster import read_cluster
-from localcloud.aws.sagemaker.jobs.records import Record, utc_now
+from localcloud.aws.sagemaker.jobs.cluster import check_network, read_cluster
+from localcloud.aws.sagemaker.jobs.records import Record, unchanging, utc_now
 from localcloud.aws.sagemaker.training.checks import check_training
 from localcloud.aws.sagemaker.training.run import TrainingRun
 from localcloud.engine.engine import Work
@@ -32,6 +32,7 @@ class TrainingJobs(Front):
         if not request.get("AlgorithmSpecification"):
             unsupported("a serverless training job (AlgorithmSpecification is not given)")
         image = check_training(request, self.running.connections.objects(), self.region)
+        check_network(request, request["ResourceConfig"], self.running.engine.isolation)
         cluster = read_cluster(request["ResourceConfig"])
         # before moto replaces the user's definitions by one of its own
         definitions = copy.deepcopy(request["AlgorithmSpecification"].get("MetricDefinitions"))
@@ -46,7 +47,8 @@ class TrainingJobs(Front):
     def describe_training_job(self) -> ActionResult:
         """Word an unknown name as AWS does."""
         self.known_job(TRAINING)
-        return super().describe_training_job()
+        with unchanging():
+            return super().describe_training_job()
 
     def stop_training_job(self) -> EmptyResult:
         """Stop a training job (absent from moto)."""

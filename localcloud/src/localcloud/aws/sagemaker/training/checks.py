@@ -2,11 +2,19 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 from moto.sagemaker.exceptions import ValidationError
 
 from localcloud.aws.objects import ObjectStore
-from localcloud.aws.sagemaker.jobs.checks import check_image, check_name, check_source, split_address, unsupported
+from localcloud.aws.sagemaker.jobs.checks import (
+    check_image,
+    check_name,
+    check_source,
+    check_unique,
+    split_address,
+    unsupported,
+)
 from localcloud.aws.sagemaker.jobs.cluster import check_cluster
 from localcloud.aws.sagemaker.jobs.execution import Request
 from localcloud.aws.sagemaker.jobs.images import Image
@@ -15,11 +23,23 @@ from localcloud.aws.sagemaker.training.run import DEFAULT_RUNTIME_SECONDS
 from localcloud.aws.sagemaker.training.script_mode import PROGRAM
 from localcloud.engine.tree import JOB_BASE
 
+# fields of a request that ask for what is carried out beside the job, and what they ask for
+_ELSEWHERE = {
+    "DebugRuleConfigurations": "the rules of the debugger (DebugRuleConfigurations)",
+    "ProfilerRuleConfigurations": "the rules of the profiler (ProfilerRuleConfigurations)",
+    "ServerlessJobConfig": "a serverless training job (ServerlessJobConfig)",
+    "MlflowConfig": "a job that reports to MLflow (MlflowConfig)",
+    "ModelPackageConfig": "a job that registers its model (ModelPackageConfig)",
+}
+
 
 def check_training(request: Request, objects: ObjectStore, region: str) -> Image:
     """Check a CreateTrainingJob request; return its image."""
     check_name("trainingJobName", request["TrainingJobName"])
     algorithm = request["AlgorithmSpecification"]
+    _check_covered(request)
+    if algorithm.get("AlgorithmName"):
+        unsupported(f"an algorithm resource (AlgorithmName {algorithm['AlgorithmName']!r})")
     image = check_image(algorithm.get("TrainingImage", ""))
     hyperparameters = request.get("HyperParameters") or {}
     if PROGRAM not in hyperparameters and not algorithm.get("ContainerEntrypoint") and not image.entrypoint:
@@ -33,9 +53,23 @@ def check_training(request: Request, objects: ObjectStore, region: str) -> Image
     _check_times(request)
     for definition in algorithm.get("MetricDefinitions") or []:
         _check_regex(definition)
-    for channel in request.get("InputDataConfig") or []:
+    channels = request.get("InputDataConfig") or []
+    check_unique("ChannelName", [channel["ChannelName"] for channel in channels])
+    for channel in channels:
         _check_channel(channel, request, objects, region)
     return image
+
+
+def _check_covered(request: Request) -> None:
+    """Refuse what would have to be carried out beside the job, or on machines of a special kind."""
+    for field, what in _ELSEWHERE.items():
+        if request.get(field):
+            unsupported(what)
+    if (request.get("RemoteDebugConfig") or {}).get("EnableRemoteDebug"):
+        unsupported("a job with remote debugging (RemoteDebugConfig)")
+    for field in ("TrainingPlanArn", "InstancePlacementConfig", "InstancePreferences"):
+        if (request.get("ResourceConfig") or {}).get(field):
+            unsupported(f"ResourceConfig.{field}")
 
 
 def _check_regex(definition: Mapping[str, str]) -> None:
@@ -48,6 +82,8 @@ def _check_regex(definition: Mapping[str, str]) -> None:
 
 def _check_channel(channel: Request, request: Request, objects: ObjectStore, region: str) -> None:
     name = channel["ChannelName"]
+    if name in {".", ".."}:
+        unsupported(f"a channel called {name!r}")
     if channel.get("InputMode") == "Pipe":
         unsupported(f"InputMode Pipe of channel {name}")
     # AWS uses both in Pipe mode only
@@ -71,10 +107,10 @@ def _check_checkpoints(request: Request) -> None:
     if not given:
         return
     split_address("checkpointConfig.s3Uri", given["S3Uri"])
-    place = given.get("LocalPath") or DEFAULT_CHECKPOINTS
-    reserved = any(f"{place}/".startswith(f"{JOB_BASE}/{name}/") for name in ("input", "model", "output", "code"))
-    if reserved or ".." in place or not place.startswith(f"{JOB_BASE}/"):
-        unsupported(f"CheckpointConfig.LocalPath {place!r} (it has to be a folder of its own below {JOB_BASE})")
+    place = PurePosixPath(given.get("LocalPath") or DEFAULT_CHECKPOINTS)
+    reserved = any(place.is_relative_to(f"{JOB_BASE}/{name}") for name in ("input", "model", "output", "code"))
+    if reserved or ".." in place.parts or PurePosixPath(JOB_BASE) not in place.parents:
+        unsupported(f"CheckpointConfig.LocalPath {str(place)!r} (it has to be a folder of its own below {JOB_BASE})")
 
 
 def _check_times(request: Request) -> None:

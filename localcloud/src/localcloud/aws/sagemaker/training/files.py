@@ -5,12 +5,15 @@ last host's is kept (AWS asks programs not to let names clash).
 """
 
 import json
+import shutil
 from collections.abc import Sequence
 
 from localcloud.aws.objects import ObjectStore
 from localcloud.aws.sagemaker.jobs.cluster import Cluster
 from localcloud.aws.sagemaker.jobs.execution import Request
+from localcloud.aws.sagemaker.jobs.failures import JobFailedError
 from localcloud.aws.sagemaker.training import script_mode
+from localcloud.engine.archives import ArchiveError, unpack
 from localcloud.engine.tree import JOB_BASE, JobTree
 
 DEFAULT_CHECKPOINTS = f"{JOB_BASE}/checkpoints"
@@ -67,10 +70,7 @@ class TrainingFiles:
             uri, place = self.checkpoints
             tree.host_path(place).mkdir(parents=True, exist_ok=True)
             self._objects.fetch_if_any(uri.rstrip("/") + "/", tree.host_path(place))
-        submitted = script_mode.decode(self._hyperparameters.get(script_mode.SUBMIT_DIRECTORY, "null"))
-        is_script = not self._request["AlgorithmSpecification"].get("ContainerEntrypoint")
-        if is_script and submitted is not None and submitted.startswith("s3://"):
-            self._objects.fetch_archive(submitted, ml / "code")
+        self._place_code(tree)
         configuration = {
             "hyperparameters": self._hyperparameters,
             "inputdataconfig": script_mode.input_data_config(self._request),
@@ -85,20 +85,45 @@ class TrainingFiles:
         Raises:
             JobFailedError: S3 refuses it.
         """
-        models = [tree.ml / "model" for tree in trees]
-        data = [tree.ml / "output" / "data" for tree in trees]
-        if with_model and any(any(folder.iterdir()) for folder in models):
-            if self._compressed:
-                self._objects.store_archive(models, self.artifact)
-            else:
-                for folder in models:
-                    self._objects.store_folder(folder, self.artifact)
-        if any(any(folder.iterdir()) for folder in data):
-            if self._compressed:
-                self._objects.store_archive(data, f"{self._output}/output.tar.gz")
-            else:
-                for folder in data:
-                    self._objects.store_folder(folder, f"{self._output}/data/")
+        if with_model:
+            self._store(trees, f"{JOB_BASE}/model", self.artifact)
+        data = f"{self._output}/output.tar.gz" if self._compressed else f"{self._output}/data/"
+        self._store(trees, f"{JOB_BASE}/output/data", data)
+
+    def _store(self, trees: Sequence[JobTree], folder: str, uri: str) -> None:
+        """Upload a folder of each host; nothing when all of them are empty or gone."""
+        if not self._compressed:
+            for tree in trees:
+                self._objects.store_files(tree.files(folder), uri)
+            return
+        found = [place for tree in trees if (place := tree.folder(folder)) is not None and any(place.iterdir())]
+        if found:
+            self._objects.store_archive(found, uri)
+
+    def _place_code(self, tree: JobTree) -> None:
+        """Put the source where the script is run from, as the toolkit does: from S3, or from a place in a channel."""
+        submitted = script_mode.decode(self._hyperparameters.get(script_mode.SUBMIT_DIRECTORY, "null"))
+        if self._request["AlgorithmSpecification"].get("ContainerEntrypoint") or not isinstance(submitted, str):
+            return
+        code = tree.ml / "code"
+        if submitted.startswith("s3://"):
+            if self._request.get("EnableNetworkIsolation"):
+                message = (
+                    f"AlgorithmError: framework error: the source {submitted} cannot be downloaded, as network "
+                    "isolation is enabled. Give it as a channel, and sagemaker_submit_directory as its path there"
+                )
+                raise JobFailedError(message)
+            self._objects.fetch_archive(submitted, code)
+        elif submitted.startswith(f"{JOB_BASE}/input/data/"):
+            source = tree.real(submitted)
+            if source is not None and source.is_dir():
+                shutil.copytree(source, code, symlinks=True, dirs_exist_ok=True)
+            elif source is not None:
+                try:
+                    unpack(source, code)
+                except ArchiveError as error:
+                    message = f"AlgorithmError: framework error: {submitted}: {error}"
+                    raise JobFailedError(message) from error
 
     def _gets(self, number: int, channel: Request) -> bool:
         groups = channel["DataSource"]["S3DataSource"].get("InstanceGroupNames")

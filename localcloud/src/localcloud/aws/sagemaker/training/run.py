@@ -7,11 +7,11 @@ own `ContainerEntrypoint` run, once on each host of the cluster; the source arch
 environment's identity. A managed spot job that is interrupted begins again on fresh hosts with its checkpoints.
 
 What it does not do: GPUs, Pipe mode. Spot capacity costs no less here: BillableTimeInSeconds is TrainingTimeInSeconds.
-A failed job uploads output.tar.gz but no model.
+A failed job uploads output.tar.gz but no model. Debugger, profiler, TensorBoard and experiments are noted, not carried
+out.
 """
 
 import contextlib
-import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -21,16 +21,18 @@ from localcloud.aws.sagemaker.jobs.cluster import Cluster
 from localcloud.aws.sagemaker.jobs.continuous import ContinuousUpload
 from localcloud.aws.sagemaker.jobs.execution import Request, Surroundings, conclude, stream_suffix
 from localcloud.aws.sagemaker.jobs.failures import (
+    REASON_LIMIT,
     JobFailedError,
     JobStoppedError,
     container_failure,
     killed_note,
     message_of,
+    reported_failure,
     script_failure,
 )
 from localcloud.aws.sagemaker.jobs.images import Image
 from localcloud.aws.sagemaker.jobs.joblog import JobLog
-from localcloud.aws.sagemaker.jobs.records import STOPPING, Record, utc_now
+from localcloud.aws.sagemaker.jobs.records import IN_PROGRESS, STOPPING, Record, unchanging, utc_now
 from localcloud.aws.sagemaker.training import script_mode
 from localcloud.aws.sagemaker.training.files import TrainingFiles
 from localcloud.engine.cluster import ClusterEnding
@@ -60,7 +62,6 @@ class TrainingRun:
         self._hyperparameters: dict[str, str] = dict(request.get("HyperParameters") or {})
         self._objects = surroundings.connections.objects()
         self._files = TrainingFiles(self._objects, request, cluster)
-        self._changing = threading.Lock()
         self._created = time.monotonic()
         self._trained = 0.0
         # the last secondary status of a job that was stopped by a limit
@@ -72,15 +73,21 @@ class TrainingRun:
             model_artifacts=None,
             training_start_time=None,
             training_end_time=None,
+            training_time_in_seconds=None,
+            billable_time_in_seconds=None,
             secondary_status_transitions=[],
+            **_noted(request),
         )
         self._enter("Starting", "Launching requested ML instances")
 
     def __call__(self, job: Job) -> Outcome:
         """Run it and report its end."""
         job.stop.on_request(self._on_stop)
-        with self._logs() as logs:
-            outcome = conclude(job, lambda: self._flow(job, logs))
+        if job.stop.requested:  # it has never had an instance, so it has no log
+            outcome = Outcome(JobStatus.STOPPED)
+        else:
+            with self._logs() as logs:
+                outcome = conclude(job, lambda: self._flow(job, logs))
         self._finish(outcome)
         return outcome
 
@@ -99,10 +106,9 @@ class TrainingRun:
             job.renew()
             self._enter("Starting", "Launching requested ML instances")
         failed = ending.failed
-        if not job.stop.requested:
-            self._enter("Uploading", "Uploading generated training model")
-        # AWS names the artifact's place whether or not the script left one there
-        self._record.set(model_artifacts={"S3ModelArtifacts": self._files.artifact})
+        if job.stop.abandoned:
+            raise JobStoppedError
+        self._enter("Uploading", "Uploading generated training model")
         self._files.store(job.trees, with_model=failed is None)
         if failed is not None:
             raise JobFailedError(self._reason(job, ending, logs))
@@ -118,7 +124,7 @@ class TrainingRun:
                 raise JobStoppedError
             self._files.fetch(tree, number)
         requirements = job.tree.ml / "code" / "requirements.txt"
-        text = requirements.read_text() if self._is_script and requirements.is_file() else ""
+        text = requirements.read_text(errors="replace") if self._is_script and requirements.is_file() else ""
         environment = self._surroundings.environment(self._image, text, logs[0])
         if job.stop.requested:
             raise JobStoppedError
@@ -131,6 +137,7 @@ class TrainingRun:
                 environment=self._variables(number),
                 directory=script_mode.CODE if self._is_script else JOB_BASE,
                 path=environment.programs,
+                offline=bool(self._request.get("EnableNetworkIsolation")),
             )
             for number in range(len(job.trees))
         ]
@@ -159,11 +166,11 @@ class TrainingRun:
             yield
             return
         uri, folder = place
-        upload = ContinuousUpload(self._objects, [tree.host_path(folder) for tree in job.trees], uri)
+        upload = ContinuousUpload(self._objects, job.trees, folder, uri)
         try:
             yield
         finally:
-            upload.close()
+            upload.close(with_rest=not job.stop.abandoned)
 
     @contextlib.contextmanager
     def _logs(self) -> Iterator[list[JobLog]]:
@@ -207,31 +214,33 @@ class TrainingRun:
     def _reason(self, job: Job, ending: ClusterEnding, logs: list[JobLog]) -> str:
         assert ending.failed is not None  # noqa: S101 - for the type checker: only asked about a failure
         number, program = ending.failed
+        said = job.trees[number].read_text(f"{JOB_BASE}/output/failure", REASON_LIMIT)
+        if said:
+            return reported_failure(program, said)
         message = message_of(logs[number].tail)
-        said = job.trees[number].ml / "output" / "failure"
-        if said.is_file():
-            message = said.read_text(errors="replace")
-        if not self._is_script or said.is_file():
+        if not self._is_script:
             return container_failure(program, message)
         return script_failure(
             "ExecuteUserScriptError", program.shell_exit_code, killed_note(program, message), self._argv()
         )
 
     def _on_metric(self, name: str, value: float, when: datetime) -> None:
-        with self._changing:
+        with unchanging():
             others = [item for item in self._record.get("final_metric_data_list") if item["MetricName"] != name]
             if name == self._hyperparameters.get(script_mode.TUNING_METRIC):
                 self._record.get("objective_values").append(value)
             self._record.set(final_metric_data_list=[*others, {"MetricName": name, "Value": value, "Timestamp": when}])
 
     def _on_stop(self) -> None:
-        if self._record.status == STOPPING:
-            self._enter("Stopping", "Stopping the training job")
+        with unchanging():
+            if self._record.status == STOPPING:
+                self._record.set(**self._entered("Stopping", "Stopping the training job", utc_now()))
 
     def _enter(self, status: str, message: str) -> None:
-        """Enter a secondary status: end the one before and begin the next."""
-        with self._changing:
-            self._record.set(**self._entered(status, message, utc_now()))
+        """Enter a secondary status: end the one before and begin the next. A job that is stopped stays Stopping."""
+        with unchanging():
+            if self._record.status == IN_PROGRESS:
+                self._record.set(**self._entered(status, message, utc_now()))
 
     def _entered(self, status: str, message: str, now: datetime) -> dict[str, Any]:
         past = [dict(item) for item in self._record.get("secondary_status_transitions")]
@@ -247,16 +256,31 @@ class TrainingRun:
             status, message = self._exceeded, "Training job wait time exceeded MaxWaitTimeInSeconds provided"
         else:
             status, message = outcome.status.value.title(), f"Training job {outcome.status.value}"
-        now = utc_now()
-        # with the final status, not before it: a job is never InProgress and Completed at once
-        last = self._entered(status, message, now)
-        last["secondary_status_transitions"][-1]["EndTime"] = now
         seconds = max(1, round(self._trained)) if self._record.get("training_start_time") else None
-        self._record.finish(
-            outcome.status,
-            **last,
-            failure_reason=outcome.reason,
-            training_end_time=now,
-            training_time_in_seconds=seconds,
-            billable_time_in_seconds=seconds,
-        )
+        with unchanging():
+            now = utc_now()
+            # with the final status, not before it: a job is never InProgress and Completed at once
+            last = self._entered(status, message, now)
+            last["secondary_status_transitions"][-1]["EndTime"] = now
+            self._record.finish(
+                outcome.status,
+                **last,
+                # AWS names the artifact's place whether or not the script left one there
+                model_artifacts={"S3ModelArtifacts": self._files.artifact} if seconds else None,
+                failure_reason=outcome.reason,
+                training_end_time=now,
+                training_time_in_seconds=seconds,
+                billable_time_in_seconds=seconds,
+            )
+
+
+def _noted(request: Request) -> dict[str, Any]:
+    """Return what the job's description tells of the request and moto does not keep."""
+    profiler = request.get("ProfilerConfig")
+    return {
+        "profiler_config": profiler,
+        "profiling_status": "Enabled" if profiler and not profiler.get("DisableProfiler") else "Disabled",
+        "infra_check_config": request.get("InfraCheckConfig"),
+        "remote_debug_config": request.get("RemoteDebugConfig"),
+        "retry_strategy": request.get("RetryStrategy"),
+    }
