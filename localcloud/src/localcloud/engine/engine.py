@@ -292,7 +292,9 @@ class Engine:
         finally:
             if holds_slot:
                 self._slots.release()
-            remove_folder(self._trees / str(job.identity))
+        try:
+            self._store.finish(job.identity, outcome.status, outcome.reason)
+        finally:
             with self._lock:
                 self._jobs.pop(job.identity, None)
-        self._store.finish(job.identity, outcome.status, outcome.reason)
+            remove_folder(self._trees / str(job.identity))
