@@ -97,3 +97,40 @@ def test_what_a_job_installs_is_its_own(cloud: LocalCloud) -> None:
         log = cloud.log("Processing", name)
         assert any("Successfully installed iniconfig-2.1.0" in line for line in log)
         assert [line for line in log if line.startswith("Looking in")] == []
+
+
+FRAMEWORKS = {
+    "sagemaker-xgboost:3.0-5": {"xgboost": "3.0.5"},
+    "sagemaker-xgboost:1.7-1": {"xgboost": "1.7.6"},
+    "sagemaker-scikit-learn:1.4-2-cpu-py3": {"scikit-learn": "1.4.2"},
+    "sagemaker-scikit-learn:1.2-1-cpu-py3": {"scikit-learn": "1.2.2" if sys.version_info < (3, 12) else "1.3.2"},
+}
+FITS = """
+import sys
+import numpy, pandas, pyarrow, sklearn.linear_model
+rows, labels = pandas.DataFrame({"a": [0.0, 1.0, 2.0, 3.0]}), numpy.array([0, 0, 1, 1])
+if "xgboost" in sys.argv:
+    import xgboost
+    print("xgboost", xgboost.__version__)
+    model = xgboost.XGBClassifier(n_estimators=3).fit(rows, labels)
+else:
+    print("scikit-learn", sklearn.__version__)
+    model = sklearn.linear_model.LogisticRegression().fit(rows, labels)
+print(len(model.predict(rows)))
+"""
+
+
+@pytest.mark.verify
+@pytest.mark.executes("CreateTrainingJob")
+@pytest.mark.parametrize("image", FRAMEWORKS)
+def test_framework_images(cloud: LocalCloud, image: str) -> None:
+    """Each version of AWS's framework images fits a model with the packages that stand in for it."""
+    address = f"{XGBOOST_IMAGE.partition('/')[0]}/{image}"
+    ((package, version),) = FRAMEWORKS[image].items()
+    name = image.replace(":", "-").replace(".", "-")
+    cloud.train(
+        name, FITS, AlgorithmSpecification={"TrainingImage": address}, HyperParameters={"package": f'"{package}"'}
+    )
+    job = cloud.finished("Training", name)
+    assert (job["TrainingJobStatus"], job.get("FailureReason")) == ("Completed", None)
+    assert cloud.log("Training", name)[-2:] == [f"{package} {version}", "4"]
