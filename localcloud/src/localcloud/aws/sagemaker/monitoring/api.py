@@ -10,7 +10,6 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.exceptions import ResourceInUseException, ResourceNotFound
 from moto.sagemaker.models import SageMakerModelBackend
 
-from localcloud.aws.sagemaker.constraints import check_constraints
 from localcloud.aws.sagemaker.front import RunningJobs
 from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.monitoring.checks import check_config, check_job
@@ -38,7 +37,7 @@ class Monitoring(Tags):
 
     def create_data_quality_job_definition(self) -> ActionResult:
         """Store a job definition under a free name (moto overwrites)."""
-        request = self._request("CreateDataQualityJobDefinition")
+        request = self.request_body()
         name = request["JobDefinitionName"]
         check_job(of_definition(request), self.sagemaker_backend)
         arn = self._monitoring_arn("data-quality-job-definition", name)
@@ -61,7 +60,7 @@ class Monitoring(Tags):
 
     def list_data_quality_job_definitions(self) -> ActionResult:
         """List job definitions (moto knows neither filter, nor order, nor the endpoint)."""
-        request = self._request("ListDataQualityJobDefinitions")
+        request = self.request_body()
         every = definitions_of(self.sagemaker_backend).values()
         endpoint = request.get("EndpointName")
         found, token = listed(
@@ -80,7 +79,7 @@ class Monitoring(Tags):
 
     def create_monitoring_schedule(self) -> ActionResult:
         """Store a schedule under a free name and set it going."""
-        request = self._request("CreateMonitoringSchedule")
+        request = self.request_body()
         name = request["MonitoringScheduleName"]
         check_config(request["MonitoringScheduleConfig"], self.sagemaker_backend)
         arn = self._monitoring_arn("monitoring-schedule", name.lower())
@@ -94,7 +93,7 @@ class Monitoring(Tags):
 
     def update_monitoring_schedule(self) -> ActionResult:
         """Replace what a schedule runs, and when."""
-        request = self._request("UpdateMonitoringSchedule")
+        request = self.request_body()
         schedule = self._known_schedule()
         check_config(request["MonitoringScheduleConfig"], self.sagemaker_backend)
         schedule.change(config=request["MonitoringScheduleConfig"])
@@ -133,7 +132,7 @@ class Monitoring(Tags):
 
     def list_monitoring_schedules(self) -> ActionResult:
         """List schedules."""
-        request = self._request("ListMonitoringSchedules")
+        request = self.request_body()
         wanted: dict[str, Callable[[MonitoringSchedule], str | None]] = {
             "EndpointName": self._endpoint_of,
             "MonitoringJobDefinitionName": lambda schedule: schedule.definition_name,
@@ -153,7 +152,7 @@ class Monitoring(Tags):
 
     def list_monitoring_executions(self) -> ActionResult:
         """List executions, also of schedules that have been deleted."""
-        request = self._request("ListMonitoringExecutions")
+        request = self.request_body()
         backend = self.sagemaker_backend
         wanted: dict[str, Callable[[Execution], str | None]] = {
             "MonitoringScheduleName": lambda execution: execution.schedule_name,
@@ -196,11 +195,6 @@ class Monitoring(Tags):
     def _begin(self, schedule: MonitoringSchedule) -> None:
         schedule.change(status=SCHEDULED, waits_to_run_once=True)
         set_schedule(schedule, self.sagemaker_backend, self.running)
-
-    def _request(self, operation: str) -> dict[str, Any]:
-        request = self.request_body()
-        check_constraints(operation, request)
-        return request
 
     def _known_schedule(self) -> MonitoringSchedule:
         name = self.request_body()["MonitoringScheduleName"]

@@ -53,11 +53,11 @@ class ModelRegistry(PackageGroups, Tags):
 
     def describe_model_package(self) -> ActionResult:
         """Describe a package by ARN, or an unversioned one by name."""
-        return ActionResult(self.known_package("DescribeModelPackage").gen_response_object())
+        return ActionResult(self.known_package("ModelPackageName").gen_response_object())
 
     def update_model_package(self) -> ActionResult:
         """Approve, reject or change a version; what the request does not mention stays as it is."""
-        package = self.known_package("UpdateModelPackage", "ModelPackageArn")
+        package = self.known_package("ModelPackageArn")
         request = self.request_body()
         check_update(request, package.shown)
         fields = {field: request[field] for field in _REPLACED if field in request}
@@ -67,12 +67,12 @@ class ModelRegistry(PackageGroups, Tags):
 
     def delete_model_package(self) -> EmptyResult:
         """Delete a package; its version is never given again."""
-        del self.packages[self.known_package("DeleteModelPackage").arn]
+        del self.packages[self.known_package("ModelPackageName").arn]
         return EmptyResult()
 
     def list_model_packages(self) -> ActionResult:
         """List packages: a group's, or the unversioned ones unless asked otherwise."""
-        request = self.checked("ListModelPackages")
+        request = self.request_body()
         kind = request.get("ModelPackageType", "Unversioned")
         packages = list(self.packages.values())
         if request.get("ModelPackageGroupName"):
@@ -88,7 +88,7 @@ class ModelRegistry(PackageGroups, Tags):
     def batch_describe_model_package(self) -> ActionResult:
         """Describe versions; those that do not exist are reported beside the others."""
         found, missing = {}, {}
-        for arn in self.checked("BatchDescribeModelPackage")["ModelPackageArnList"]:
+        for arn in self.request_body()["ModelPackageArnList"]:
             package = self.packages.get(arn)
             if package is not None and package.version is not None:
                 found[arn] = package.batch_summary()
@@ -96,9 +96,9 @@ class ModelRegistry(PackageGroups, Tags):
                 missing[arn] = {"ErrorCode": "ValidationException", "ErrorResponse": unknown_package(arn)}
         return ActionResult({"ModelPackageSummaries": found, "BatchDescribeModelPackageErrorMap": missing})
 
-    def known_package(self, operation: str, field: str = "ModelPackageName") -> Package:
-        """Return the package that the request names or gives the ARN of, or refuse in AWS's words."""
-        given = self.checked(operation)[field]
+    def known_package(self, field: str) -> Package:
+        """Return the package whose name or ARN a field of the request gives, or refuse in AWS's words."""
+        given = self.request_body()[field]
         arn = given if given.startswith("arn:") else self.registry_arn("model-package", given.lower())
         return stored_package(self.sagemaker_backend, arn)
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from moto.sagemaker.exceptions import ValidationError
 
-from localcloud.aws.sagemaker.constraints import check_constraints
 from localcloud.aws.sagemaker.jobs.checks import split_address, unsupported
 
 SPECIFICATIONS_LIMIT = 15
@@ -20,7 +19,6 @@ _NEEDED_WITHOUT_VERSION = (
 
 def check_creation(request: dict[str, Any]) -> None:
     """Check a CreateModelPackage request."""
-    check_constraints("CreateModelPackage", request)
     versioned = bool(request.get("ModelPackageGroupName"))
     if versioned and request.get("ModelPackageName"):
         message = (

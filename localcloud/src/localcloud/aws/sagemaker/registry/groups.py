@@ -6,7 +6,6 @@ from typing import Any
 from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.exceptions import ConflictException, ValidationError
 
-from localcloud.aws.sagemaker.constraints import check_constraints
 from localcloud.aws.sagemaker.front import Front
 from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.jobs.checks import unsupported
@@ -18,7 +17,7 @@ class PackageGroups(Front):
 
     def create_model_package_group(self) -> ActionResult:
         """Store a group under a free name."""
-        request = self.checked("CreateModelPackageGroup")
+        request = self.request_body()
         if request.get("ManagedConfiguration"):
             unsupported("ManagedConfiguration of a model package group")
         name = request["ModelPackageGroupName"]
@@ -32,11 +31,11 @@ class PackageGroups(Front):
 
     def describe_model_package_group(self) -> ActionResult:
         """Describe a group."""
-        return ActionResult(self.known_group(self.checked("DescribeModelPackageGroup")).gen_response_object())
+        return ActionResult(self.known_group(self.request_body()).gen_response_object())
 
     def list_model_package_groups(self) -> ActionResult:
         """List groups; none of another account is ever shared with this one."""
-        request = self.checked("ListModelPackageGroups")
+        request = self.request_body()
         shared = request.get("CrossAccountFilterOption", "SameAccount") == "CrossAccount"
         found, token = listed(
             [] if shared else self.groups.values(), {"SortOrder": "Ascending", **request}, lambda group: group.name
@@ -45,7 +44,7 @@ class PackageGroups(Front):
 
     def delete_model_package_group(self) -> EmptyResult:
         """Delete an empty group."""
-        group = self.known_group(self.checked("DeleteModelPackageGroup"))
+        group = self.known_group(self.request_body())
         with self.running.creating:
             if any(package.group == group.name for package in self.packages.values()):
                 message = f"Model Package Group {group.arn} cannot be deleted because it still contains model packages."
@@ -55,7 +54,7 @@ class PackageGroups(Front):
 
     def put_model_package_group_policy(self) -> ActionResult:
         """Keep a resource policy; it is not enforced."""
-        request = self.checked("PutModelPackageGroupPolicy")
+        request = self.request_body()
         group = self._group_of_policy(request)
         try:
             json.loads(request["ResourcePolicy"])
@@ -67,12 +66,12 @@ class PackageGroups(Front):
 
     def get_model_package_group_policy(self) -> ActionResult:
         """Return a group's resource policy."""
-        group = self._group_with_policy(self.checked("GetModelPackageGroupPolicy"))
+        group = self._group_with_policy(self.request_body())
         return ActionResult({"ResourcePolicy": group.policy})
 
     def delete_model_package_group_policy(self) -> EmptyResult:
         """Forget a group's resource policy."""
-        self._group_with_policy(self.checked("DeleteModelPackageGroupPolicy")).policy = None
+        self._group_with_policy(self.request_body()).policy = None
         return EmptyResult()
 
     def known_group(self, request: dict[str, Any]) -> PackageGroup:
@@ -82,12 +81,6 @@ class PackageGroups(Front):
             message = f"ModelPackageGroup {self.registry_arn('model-package-group', name)} does not exist."
             raise ValidationError(message)
         return self.groups[name]
-
-    def checked(self, operation: str) -> dict[str, Any]:
-        """Return the request when AWS's model of the operation allows it."""
-        request = self.request_body()
-        check_constraints(operation, request)
-        return request
 
     def registry_arn(self, kind: str, name: str) -> str:
         """Return the ARN of a group or package of this request's account and region."""
