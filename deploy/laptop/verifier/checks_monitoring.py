@@ -83,6 +83,7 @@ def _check_report(verdict: Verdict, month: str, score: Mapping[str, Any] | None,
     verdict.equal(f"version of {where}", report["model_version"], version)
     verdict.equal(f"decision on version {version}, which is compared with in {where}", record["decision"], "promote")
     verdict.equal(f"reference of {where}", report["reference_months"], record["trained_on"])
+    verdict.holds(f"{where} compares the month with itself", holds=month not in report["reference_months"])
     verdict.equal(f"rows of {where}", report["rows"], evidence.counts["features", month, "features"])
     _check_drift(verdict, where, report, evidence.monitoring.drifts.get(month, {}))
     _check_performance(verdict, where, report, score, evidence)

@@ -43,6 +43,7 @@ def tamper(place: Any, path: str, value: Any) -> None:
         ("model", "bikes", "model of the report of 2013-04"),
         ("model_version", 2, "version of the report of 2013-04"),
         ("reference_months", ["2013-01"], "reference of the report of 2013-04"),
+        ("reference_months", ["2013-02", "2013-04"], "the report of 2013-04 compares the month with itself"),
         ("rows", 999, "rows of the report of 2013-04"),
         ("scored_by", 2, "version that scored 2013-04, in the report of 2013-04"),
         ("performance", None, "performance known in the report of 2013-04"),
