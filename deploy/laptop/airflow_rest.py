@@ -1,7 +1,8 @@
 """Airflow's REST interface, typed: what the laptop's programs and the pipeline tests ask of a running Airflow.
 
-How it works: logs in once for a token; every list is read to its end, page by page. What it does not do: retry, wait,
-or decide what an answer means.
+How it works: logs in once for a token; every list is read to its end, page by page. A request that SQLite refused
+because somebody else was writing is sent again, for nothing of it was done. What it does not do: wait, try again after
+any other error, or decide what an answer means.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _PAGE = 100
+# each refusal took the API server the seconds that airflow_local_settings lets it wait
+_TURNS = 5
+_REFUSED = "database is locked"
 ACTIVE = frozenset({"queued", "running"})
 
 
@@ -234,7 +238,10 @@ class AirflowRest:
     def _send(
         self, method: str, path: str, *, missing: dict[str, Any] | None = None, **arguments: Any
     ) -> dict[str, Any]:
-        response = self._client.request(method, path, **arguments)
+        for _turn in range(_TURNS):
+            response = self._client.request(method, path, **arguments)
+            if not (response.is_server_error and _REFUSED in response.text):
+                break
         if response.status_code == httpx.codes.NOT_FOUND and missing is not None:
             return missing
         if response.is_error:

@@ -10,8 +10,6 @@ for one user on one machine; the database is SQLite.
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 import subprocess
 import sys
 import time
@@ -70,9 +68,6 @@ class Airflow:
         prepare_home(self.profile)
         try:
             self._run("db", "migrate")
-            with contextlib.closing(sqlite3.connect(self.profile.database)) as database:
-                # readers and the one writer do not wait for each other; the file keeps this setting
-                database.execute("PRAGMA journal_mode=WAL")
             for component in _COMPONENTS:
                 self.start(component)
             self._wait_until_healthy(started + self._start_seconds)

@@ -14,6 +14,7 @@ import base64
 import json
 import os
 import secrets
+import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PROJECT = Path(__file__).resolve().parents[2]
+_LOCAL_SETTINGS = Path(__file__).with_name("airflow_local_settings.py")
 USER = "admin"
 HOST = "127.0.0.1"
 
@@ -114,11 +116,12 @@ class Profile:
             "AIRFLOW__CORE__DAGS_FOLDER": str(next(iter(self._folders().values()))),
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([*self._bundles()]),
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            # seconds that a writer waits for another one: SQLite has one at a time, and commands write too
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.database}?timeout=60",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.database}",
             "AIRFLOW__API__HOST": HOST,
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__BASE_URL": self.url,
+            # to its one user, on loopback, the server says which error of the database it met
+            "AIRFLOW__API__EXPOSE_STACKTRACE": "True",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
@@ -151,7 +154,7 @@ class Profile:
 
 
 def prepare_home(profile: Profile) -> None:
-    """Make Airflow's home with keys and a password of its own; what is there already is kept."""
+    """Make Airflow's home with its local settings, and with keys and a password of its own, which are kept if there."""
     profile.home.mkdir(parents=True, exist_ok=True)
     profile.home.chmod(0o700)
     _create_private(
@@ -166,6 +169,8 @@ jwt_secret = {secrets.token_urlsafe(64)}
 """,
     )
     _create_private(profile.passwords, json.dumps({USER: secrets.token_urlsafe(16)}) + "\n")
+    (profile.home / "config").mkdir(exist_ok=True)
+    shutil.copy(_LOCAL_SETTINGS, profile.home / "config")
 
 
 def password(profile: Profile) -> str:

@@ -1,8 +1,9 @@
 """The tasks of ``monitor_<model>``: which months are measured, the picture of them, and whether to train again.
 
-A month is measured from the champion's holdout on: its drift against the training months of the version that scored it
-(of the champion, while it is not scored), and its performance once its labels have arrived. A measured month is due
-again when its features, its predictions, its labels or that version changed.
+A month is measured from the champion's holdout on: its drift against the training months of the version that scored it,
+and its performance once its labels have arrived. While it is not scored, it is compared with the training of the
+champion at its first measure: a later version may have been trained on a month that was the holdout of an earlier one.
+A measured month is due again when its features, its predictions, its labels or that version changed.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def measure_due_months(lake: Lake, spec: ModelSpec) -> list[str]:
         if month < first:
             continue
         predictions = predicted.get(month)
-        version = int(predictions.inputs["model_version"]) if predictions else champion.version
+        version = _reference_version(predictions, measured.get(month), champion)
         inputs = {
             "features": features.digest,
             "predictions": predictions.digest if predictions else "",
@@ -124,6 +125,13 @@ def keep_plots(lake: Lake, spec: ModelSpec, months: list[str], plotting: dict[st
             lake.upload(plot, key)
             kept.append(lake.uri(key))
     return kept
+
+
+def _reference_version(predictions: Snapshot | None, measured: Snapshot | None, champion: PromotionRecord) -> int:
+    """Return the version against whose training months a month is compared."""
+    if predictions is not None:
+        return int(predictions.inputs["model_version"])
+    return int(measured.inputs["model_version"]) if measured is not None else champion.version
 
 
 def _measure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import shutil
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,12 +13,16 @@ import boto3
 
 from deploy.laptop.cloud import LocalCloud, s3_client
 from deploy.laptop.landing import LandedFile, files_of
+from deploy.laptop.profile import PROJECT
 from deploy.laptop.quiet import wait_until_quiet
 from include.core.lake import Lake
+from include.core.model_spec import MODELS_FOLDER, load_model
 from include.core.months import Month
+from include.jobs.code_package import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from deploy.laptop.airflow_rest import AirflowRest, DagRun, TaskInstance
     from deploy.laptop.airflow_services import Airflow
@@ -30,6 +35,8 @@ JANUARY, FEBRUARY, MARCH, APRIL, MAY, JUNE, JULY, AUGUST, SEPTEMBER, OCTOBER = (
     Month(2013, number) for number in range(1, 11)
 )
 LANDED = (JANUARY, FEBRUARY, MARCH, APRIL)
+# the parts of the project that a running Airflow, the demo and the landing command need
+_PARTS = ("dags", "include", "plugins", "deploy", "airflow_settings.yaml")
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,24 @@ class Laptop:
         wait_until_quiet(self.rest, MODEL_DAGS, landed, deadline=time.monotonic() + seconds)
 
 
+def training_request(lake: Lake, name: str, program: str) -> dict[str, Any]:
+    """Return a training request for a program of one's own, for the DAG probe_training."""
+    requirements = (MODELS_FOLDER / "flight_delay" / "requirements.txt").read_bytes()
+    lake.write_bytes(f"probe/{name}.tar.gz", pack({"train.py": program.encode(), "requirements.txt": requirements}))
+    return {
+        "TrainingJobName": f"probe-{name}",
+        "RoleArn": "arn:aws:iam::123456789012:role/flightdeck-jobs",
+        "AlgorithmSpecification": {"TrainingImage": load_model("flight_delay").image, "TrainingInputMode": "File"},
+        "HyperParameters": {
+            "sagemaker_program": "train.py",
+            "sagemaker_submit_directory": lake.uri(f"probe/{name}.tar.gz"),
+        },
+        "OutputDataConfig": {"S3OutputPath": lake.uri("probe/output")},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 120},
+    }
+
+
 def objects(lake: Lake) -> dict[str, str]:
     """Return key and digest of every object of a lake that is not a job's own."""
     found = {}
@@ -105,6 +130,18 @@ def wait_for(look: Callable[[], T | None], what: str, seconds: float = 180) -> T
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
         time.sleep(0.2)
     return seen
+
+
+def copy_of_the_project(target: Path) -> Path:
+    """Copy what runs of the project into a new folder, and return it."""
+    target.mkdir()
+    for name in _PARTS:
+        part = PROJECT / name
+        if part.is_dir():
+            shutil.copytree(part, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif part.is_file():
+            shutil.copy(part, target / name)
+    return target
 
 
 def truncated(month: Month) -> dict[str, LandedFile]:

@@ -4,37 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from deploy.laptop.cloud import status
-from include.core.model_spec import MODELS_FOLDER, load_model
-from include.jobs.code_package import pack
-from tests.pipeline.running import wait_for
+from tests.pipeline.running import training_request, wait_for
 
 if TYPE_CHECKING:
     from tests.pipeline.running import Laptop
-
-REQUIREMENTS = (MODELS_FOLDER / "flight_delay" / "requirements.txt").read_bytes()
-
-
-def request(laptop: Laptop, name: str, program: str) -> dict[str, Any]:
-    """Return a training request for a program of one's own."""
-    lake = laptop.lake
-    lake.write_bytes(f"probe/{name}.tar.gz", pack({"train.py": program.encode(), "requirements.txt": REQUIREMENTS}))
-    return {
-        "TrainingJobName": f"probe-{name}",
-        "RoleArn": "arn:aws:iam::123456789012:role/flightdeck-jobs",
-        "AlgorithmSpecification": {"TrainingImage": load_model("flight_delay").image, "TrainingInputMode": "File"},
-        "HyperParameters": {
-            "sagemaker_program": "train.py",
-            "sagemaker_submit_directory": lake.uri(f"probe/{name}.tar.gz"),
-        },
-        "OutputDataConfig": {"S3OutputPath": lake.uri("probe/output")},
-        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
-        "StoppingCondition": {"MaxRuntimeInSeconds": 120},
-    }
 
 
 @pytest.mark.parametrize(
@@ -54,7 +32,7 @@ def request(laptop: Laptop, name: str, program: str) -> dict[str, Any]:
 )
 def test_the_task_fails_with_the_reason(laptop: Laptop, name: str, program: str, reasons: tuple[str, ...]) -> None:
     """A script that raises fails with the end of its traceback; one that writes no artifact is not believed."""
-    task = laptop.run("probe_training", {"request": request(laptop, name, program)})["train"]
+    task = laptop.run("probe_training", {"request": training_request(laptop.lake, name, program)})["train"]
     assert "failed" == task.state
     log = laptop.rest.log(task)
     assert [] == [reason for reason in reasons if reason not in log]
@@ -64,7 +42,7 @@ def test_the_task_fails_with_the_reason(laptop: Laptop, name: str, program: str,
 def test_a_killed_job_fails_its_task_and_says_so(laptop: Laptop) -> None:
     """The running job is listed with its process; SIGKILL to it becomes the task's reason."""
     program = "import time\nprint('waiting', flush=True)\ntime.sleep(600)\n"
-    run = laptop.rest.trigger("probe_training", {"request": request(laptop, "killed", program)})
+    run = laptop.rest.trigger("probe_training", {"request": training_request(laptop.lake, "killed", program)})
 
     def running() -> int | None:
         jobs = [job for job in status(laptop.cloud.root)["jobs"] if job["name"].startswith("probe-killed")]

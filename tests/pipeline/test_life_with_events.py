@@ -6,6 +6,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from deploy.laptop.cloud import s3_client
 from deploy.laptop.landing import land
 from deploy.laptop.profile import PROJECT
@@ -13,7 +15,11 @@ from include.core.snapshots import months_below
 from tests.pipeline.running import LANDED, OCTOBER, SEPTEMBER, objects, wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.pipeline.running import Laptop
+
+BUSY_DAG = "probe_writes"
 
 
 def at_rest(laptop: Laptop, dag_id: str, runs: int) -> bool:
@@ -62,31 +68,41 @@ def test_a_lost_event_loses_no_month(trouble: Laptop) -> None:
     assert {SEPTEMBER, OCTOBER} <= set(months_below(trouble.lake, "features/flight_delay"))
 
 
-def test_a_backfill_goes_through_three_months_again(trouble: Laptop) -> None:
-    """Airflow's own command runs ingest for January to March anew; every month is there already, nothing changes."""
-    before = objects(trouble.lake)
+@pytest.fixture
+def busy(trouble: Laptop) -> Iterator[Laptop]:
+    """An Airflow that runs a task after the other, and writes."""
+    wait_for(lambda: True if BUSY_DAG in trouble.rest.dag_ids() else None, f"{BUSY_DAG} to be parsed")
+    trouble.rest.unpause(BUSY_DAG)
+    wait_for(lambda: True if finished_tasks(trouble) else None, "tasks to be run")
+    yield trouble
+    trouble.rest.pause(BUSY_DAG)
+    wait_for(lambda: True if at_rest(trouble, BUSY_DAG, 1) else None, "the last run to end")
+
+
+def finished_tasks(laptop: Laptop) -> int:
+    """Return how many tasks the busy DAG has run."""
+    return sum(task.state == "success" for task in laptop.rest.task_instances(BUSY_DAG))
+
+
+def test_a_backfill_goes_through_three_months_again(busy: Laptop) -> None:
+    """Airflow's own command, given once while others write, runs ingest for January to March anew; nothing changes."""
+    before, written = objects(busy.lake), finished_tasks(busy)
     command = [
         *(sys.executable, "-m", "airflow", "backfill", "create", "--dag-id", "ingest"),
         *("--from-date", "2013-01-01", "--to-date", "2013-03-31", "--reprocess-behavior", "completed"),
     ]
-    environment = trouble.airflow.profile.environment("command")
-
-    def created() -> bool | None:
-        answer = subprocess.run(
-            command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False
-        )
-        # SQLite refuses a command whose reading the scheduler's writing overtook; it is given again
-        refused = any(each in answer.stderr for each in ("database is locked", "AlreadyRunningBackfill"))
-        assert 0 == answer.returncode or refused, answer.stderr
-        return True if answer.returncode == 0 else None
-
-    wait_for(created, "the backfill to be created", 300)
+    environment = busy.airflow.profile.environment("command")
+    answer = subprocess.run(
+        command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert 0 == answer.returncode, answer.stderr
+    assert written + 4 < finished_tasks(busy), "nobody wrote meanwhile"
 
     def states() -> dict[str, str | None] | None:
-        runs = [run for run in trouble.rest.dag_runs("ingest") if run.run_type == "backfill"]
+        runs = [run for run in busy.rest.dag_runs("ingest") if run.run_type == "backfill"]
         if len(runs) != len(LANDED) - 1 or any(run.state != "success" for run in runs):
             return None
-        return {str(run.interval_start)[:7]: trouble.tasks(run)["ingest_flights"].state for run in runs}
+        return {str(run.interval_start)[:7]: busy.tasks(run)["ingest_flights"].state for run in runs}
 
     assert {"2013-01": "skipped", "2013-02": "skipped", "2013-03": "skipped"} == wait_for(states, "the backfill", 120)
-    assert before == objects(trouble.lake)
+    assert before == objects(busy.lake)

@@ -35,7 +35,7 @@ from include.core.snapshots import months_below
 from include.monitoring.decisions import decisions
 from include.monitoring.measures import MonthMeasures
 from include.registry.promotions import promotion_records
-from tests.pipeline.running import Laptop, wait_for
+from tests.pipeline.running import Laptop, copy_of_the_project, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,8 +49,6 @@ PAGE = PROJECT / "docs" / "bring-your-own-model.md"
 FIXTURE = Path(__file__).with_name("second_model")
 SOURCE, MODEL = "weather_station", "temperature_ahead"
 DAGS = ("ingest", "features", f"train_{MODEL}", f"score_{MODEL}", f"monitor_{MODEL}")
-# the parts of the project that a running Airflow and the landing command need
-PARTS = ("dags", "include", "plugins", "deploy", "airflow_settings.yaml")
 ROWS = {Month(2013, 1): 737, Month(2013, 2): 671, Month(2013, 3): 743, Month(2013, 4): 719}
 JANUARY, FEBRUARY, MARCH, APRIL = ROWS
 COLUMNS = ("temp", "dewp", "humid", "wind_speed", "pressure")
@@ -102,23 +100,11 @@ def deliver(folder: Path, month: Month) -> Path:
     return folder
 
 
-def copy_of_the_project(target: Path) -> None:
-    """Copy what an Airflow needs of the project."""
-    for name in PARTS:
-        part = PROJECT / name
-        if part.is_dir():
-            shutil.copytree(part, target / name, ignore=shutil.ignore_patterns("__pycache__"))
-        elif part.is_file():
-            shutil.copy(part, target / name)
-
-
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
     """The page's steps done: four months landed, the model trained, released, and the newest month scored."""
     folder = tmp_path_factory.mktemp("second")
-    project = folder / "project"
-    project.mkdir()
-    copy_of_the_project(project)
+    project = copy_of_the_project(folder / "project")
     before = files_below(project)
     *additions, run = steps()
     for step in additions:

@@ -5,43 +5,20 @@ What it does not do: fetch, compute or repair anything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from deploy.laptop.verifier.checks_monitoring import check_monitoring
+from deploy.laptop.verifier.checks_rules import check_gate
+from deploy.laptop.verifier.verdict import TOLERANCE, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TOLERANCE = 1e-6
+    from deploy.laptop.verifier.checks_monitoring import MonitoringEvidence
+
 _METRICS = ("roc_auc", "log_loss", "brier", "skill")
-
-
-@dataclass
-class Verdict:
-    """Differences found, how many statements were compared, and what only the verifier can know.
-
-    ``hindsight`` holds ROC AUC and skill of each scored month, from labels that the pipeline has not seen.
-    """
-
-    differences: list[str] = field(default_factory=list)
-    checked: int = 0
-    hindsight: dict[str, dict[str, float]] = field(default_factory=dict)
-
-    def equal(self, where: str, claimed: object, found: object) -> None:
-        """Compare a claim with a finding."""
-        self.holds(f"{where}: {claimed!r} is claimed, {found!r} was found", holds=claimed == found)
-
-    def close(self, where: str, claimed: float, found: float) -> None:
-        """Compare a claimed number with a recomputed one; they agree within 1e-6."""
-        self.holds(
-            f"{where}: {claimed!r} is claimed, {found!r} was recomputed",
-            holds=abs(claimed - found) <= TOLERANCE,
-        )
-
-    def holds(self, difference: str, *, holds: bool) -> None:
-        """Note a difference unless a statement holds."""
-        self.checked += 1
-        if not holds:
-            self.differences.append(difference)
 
 
 @dataclass(frozen=True)
@@ -56,7 +33,10 @@ class Evidence:
         counts: Rows of each month's files by table and file: ``{("raw", "2013-01", "flights"): 27004}``.
         months: Rows and labelled rows of the data package, by month.
         holdouts: Recomputed metrics by version.
+        champions: Recomputed metrics, on a version's holdout, of the champion that it was compared with; by version.
         scores: Findings by scored month.
+        monitoring: What was found of the monitoring.
+        spec: What model.yaml says; its bounds are what decisions are made by.
     """
 
     records: Mapping[int, Mapping[str, Any]]
@@ -66,7 +46,10 @@ class Evidence:
     counts: Mapping[tuple[str, str, str], int]
     months: Mapping[str, Mapping[str, int]]
     holdouts: Mapping[int, Mapping[str, float]]
+    champions: Mapping[int, Mapping[str, float]]
     scores: Mapping[str, Mapping[str, Any]]
+    monitoring: MonitoringEvidence
+    spec: Mapping[str, Any]
 
 
 def compare(summary: Mapping[str, Any], evidence: Evidence) -> Verdict:
@@ -84,6 +67,7 @@ def compare(summary: Mapping[str, Any], evidence: Evidence) -> Verdict:
             _check_model(verdict, model, evidence)
     for score in summary["scores"]:
         _check_score(verdict, score, evidence)
+    check_monitoring(verdict, summary, evidence)
     return verdict
 
 
@@ -107,17 +91,13 @@ def _check_model(verdict: Verdict, model: Mapping[str, Any], evidence: Evidence)
         verdict.equal(f"{name} of version {version} in summary and record", claimed, record.get(name))
     recomputed = evidence.holdouts[version]
     verdict.equal(f"rows of the holdout of version {version}", record["metrics"]["rows"], recomputed["rows"])
+    evaluated = evidence.evaluations.get(version, {}).get("models", {})
     for source, metrics in (
         ("the summary", model["metrics"]),
         ("the record", record["metrics"]),
-        ("evaluation.json", evidence.evaluations.get(version, {}).get("models", {}).get("candidate", {})),
+        ("evaluation.json", evaluated.get("candidate", {})),
     ):
-        for name in _METRICS:
-            verdict.close(
-                f"{name} of version {version} on {record['holdout_month']} in {source}",
-                metrics.get(name, float("nan")),
-                recomputed[name],
-            )
+        _check_metrics(verdict, f"version {version} on {record['holdout_month']} in {source}", metrics, recomputed)
     verdict.holds(
         f"version {version} is compared on {record['holdout_month']}, which is not after its training window "
         f"{record['trained_on']}",
@@ -129,6 +109,20 @@ def _check_model(verdict: Verdict, model: Mapping[str, Any], evidence: Evidence)
             f"version {version} was compared with version {record['champion_version']}, which was never a champion",
             holds=champion is not None and champion["decision"] == "promote" and champion["version"] < version,
         )
+        compared_with = evidence.champions.get(version, {})
+        for source, metrics in (
+            (f"the record of version {version}", record["champion_metrics"] or {}),
+            ("evaluation.json", evaluated.get("champion", {})),
+        ):
+            where = f"version {record['champion_version']} on {record['holdout_month']} in {source}"
+            _check_metrics(verdict, where, metrics, compared_with)
+    if champion is None or version in evidence.champions:
+        check_gate(verdict, record, evidence.spec["gate"], recomputed, evidence.champions.get(version))
+
+
+def _check_metrics(verdict: Verdict, where: str, claimed: Mapping[str, float], recomputed: Mapping[str, float]) -> None:
+    for name in _METRICS:
+        verdict.close(f"{name} of {where}", claimed.get(name, math.nan), recomputed.get(name, math.nan))
 
 
 def _check_score(verdict: Verdict, score: Mapping[str, Any], evidence: Evidence) -> None:

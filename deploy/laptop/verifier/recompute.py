@@ -1,9 +1,12 @@
-"""Recompute metrics and predictions from artifacts, features and the data package: a program for a job's environment.
+"""Recompute metrics and predictions from artifacts, features and the data package, and look at the plots.
+
+A program for a job's environment: that is where a model's library is, and the one that reads pictures.
 
 How it works: reads a request (JSON, see ``driver``) from the file that its one argument names and prints the findings
 as JSON. A model.tar.gz is opened, its booster loaded, and its schema read here, without any code of the model's.
 
-What it does not do: know what the pipeline claims. Needs numpy, pyarrow and xgboost; imports nothing of this project.
+What it does not do: know what the pipeline claims. Needs numpy, Pillow, pyarrow and xgboost; imports nothing of this
+project.
 """
 
 from __future__ import annotations
@@ -16,14 +19,19 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import xgboost
+from PIL import Image  # type: ignore[import-not-found] # only jobs have it
 
 LATE_MINUTES = 15
+_CALIBRATION_BINS = 10
+# the chunk that ends a PNG file; Pillow does not miss it
+_PNG_END = b"IEND\xaeB`\x82"
 
 
 def main() -> None:
@@ -36,7 +44,9 @@ def main() -> None:
             for month, rows in truth.items()
         },
         "holdouts": [examine_holdout(model, truth) for model in request["models"]],
+        "champions": [examine_holdout(model, truth) for model in request["champions"]],
         "scores": [examine_score(score, truth) for score in request["scores"]],
+        "plots": {month: examine_plot(Path(path)) for month, path in request["plots"].items()},
     }
     sys.stdout.write(json.dumps(findings))
 
@@ -55,9 +65,16 @@ def read_truth(folder: Path, months: set[str]) -> dict[str, dict[tuple[str, ...]
     return truth
 
 
+@cache
+def read_features(path: str) -> dict[str, list[Any]]:
+    """Return a month's features by column; a holdout is read for both models, and once more where it was scored."""
+    columns: dict[str, list[Any]] = pq.read_table(path).to_pydict()
+    return columns
+
+
 def examine_holdout(model: dict[str, Any], truth: dict[str, dict[tuple[str, ...], int | None]]) -> dict[str, Any]:
     """Predict a model's holdout again and measure it against the truth."""
-    features = pq.read_table(model["features"]).to_pydict()
+    features = read_features(model["features"])
     labels = truth[model["holdout_month"]]
     predictions = predict(Path(model["artifact"]), features)
     return {"version": model["version"], "metrics": measure(features["row_id"], predictions, labels)}
@@ -65,7 +82,7 @@ def examine_holdout(model: dict[str, Any], truth: dict[str, dict[tuple[str, ...]
 
 def examine_score(score: dict[str, Any], truth: dict[str, dict[tuple[str, ...], int | None]]) -> dict[str, Any]:
     """Predict a scored month again, compare with its published predictions, and measure these against the truth."""
-    features = pq.read_table(score["features"]).to_pydict()
+    features = read_features(score["features"])
     published = pq.read_table(score["predictions"]).to_pydict()
     labels = truth[score["month"]]
     again = dict(zip(features["row_id"], predict(Path(score["artifact"]), features), strict=True))
@@ -88,6 +105,24 @@ def examine_score(score: dict[str, Any], truth: dict[str, dict[tuple[str, ...], 
         "at": worst[1],
         "metrics": measure(ids, np.array(published["prediction"], dtype=np.float64), labels),
     }
+
+
+def examine_plot(path: Path) -> dict[str, Any]:
+    """Return a picture's format, size and share of pixels that are not its background, or what is wrong with it.
+
+    The background is the commonest colour.
+    """
+    try:
+        with Image.open(path) as image:
+            kind, (width, height) = image.format, image.size
+            # every pixel is decoded and every checksum compared
+            colours = image.convert("RGB").getcolors(width * height)
+    except (OSError, SyntaxError, ValueError) as error:
+        return {"problem": f"{type(error).__name__}: {error}"}
+    if kind == "PNG" and not path.read_bytes().endswith(_PNG_END):
+        return {"problem": "the file stops before its end"}
+    commonest = max(count for count, _ in colours)
+    return {"format": kind, "width": width, "height": height, "drawn": 1 - commonest / (width * height)}
 
 
 def predict(artifact: Path, features: dict[str, list[Any]]) -> np.ndarray:
@@ -134,7 +169,17 @@ def measure(ids: list[str], predictions: np.ndarray, labels: dict[tuple[str, ...
         "brier": brier,
         "skill": 1 - brier / (rate * (1 - rate)),
         "rows": len(pairs),
+        "base_rate": rate,
+        "calibration_error": calibration_error(pairs),
     }
+
+
+def calibration_error(pairs: list[tuple[float, int]]) -> float:
+    """Return how far, on average over the rows, the mean prediction of a tenth of [0, 1] is from its share of ones."""
+    gaps = [0.0] * _CALIBRATION_BINS
+    for prediction, label in pairs:
+        gaps[min(int(prediction * _CALIBRATION_BINS), _CALIBRATION_BINS - 1)] += label - prediction
+    return sum(map(abs, gaps)) / len(pairs)
 
 
 def area_under_curve(positives: list[float], negatives: list[float]) -> float:

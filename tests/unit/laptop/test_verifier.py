@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import copy
 import json
-import os
 import random
 import subprocess
 import sys
@@ -16,71 +14,6 @@ from deploy.laptop.profile import PROJECT
 from deploy.laptop.verifier.checks import Evidence, compare
 
 Document = dict[str, Any]
-METRICS = {"roc_auc": 0.74, "log_loss": 0.46, "brier": 0.15, "skill": 0.15, "rows": 900}
-HINDSIGHT = {"roc_auc": 0.69, "log_loss": 0.5, "brier": 0.17, "skill": 0.09, "rows": 950}
-ROWS = {"2013-01": (1000, 900), "2013-02": (1100, 1000), "2013-03": (1000, 900), "2013-04": (1000, 950)}
-
-
-@pytest.fixture
-def summary() -> Document:
-    """A summary in which everything is true."""
-    model = {
-        "version": 1,
-        "platform": "sagemaker",
-        "job_name": "flight-delay-train-1",
-        "trained_on": ["2013-01", "2013-02"],
-        "artifact": "s3://flightdeck-lake/model.tar.gz",
-        "artifact_sha256": "ab" * 32,
-        "holdout_month": "2013-03",
-        "metrics": dict(METRICS),
-        "decision": "promote",
-        "reason": "first champion",
-    }
-    return {
-        "months": [{"month": month, "rows_in": rows, "rows_quarantined": 0} for month, (rows, _) in ROWS.items()],
-        "models": [model],
-        "scores": [
-            {
-                "month": "2013-04",
-                "rows": 1000,
-                "predictions": "s3://flightdeck-lake/predictions.parquet",
-                "model_version": 1,
-                "roc_auc": None,
-                "skill": None,
-                "max_psi": None,
-            }
-        ],
-    }
-
-
-@pytest.fixture
-def evidence(summary: Document) -> Document:
-    """What a verifier finds when everything is true; a test tampers with it, then makes it Evidence."""
-    counts = {}
-    for month, (rows, labelled) in ROWS.items():
-        counts["raw", month, "flights"] = counts["features", month, "features"] = rows
-        counts["features", month, "labels"] = labelled
-    finding = {
-        "month": "2013-04",
-        "rows": 1000,
-        "repeated": 0,
-        "not_in_package": 0,
-        "not_in_features": 0,
-        "largest_difference": 3e-8,
-        "at": "2013-04-01 10:00:00 UA 1545 EWR",
-        "metrics": dict(HINDSIGHT),
-    }
-    record = copy.deepcopy(summary["models"][0]) | {"champion_version": None, "champion_metrics": None}
-    return {
-        "records": {1: record},
-        "evaluations": {1: {"models": {"candidate": dict(METRICS)}}},
-        "missing": (),
-        "objects": 10,
-        "counts": counts,
-        "months": {month: {"rows": rows, "labelled": labelled} for month, (rows, labelled) in ROWS.items()},
-        "holdouts": {1: dict(METRICS)},
-        "scores": {"2013-04": finding},
-    }
 
 
 def test_what_is_true_has_no_differences(summary: Document, evidence: Document) -> None:
@@ -88,8 +21,9 @@ def test_what_is_true_has_no_differences(summary: Document, evidence: Document) 
     verdict = compare(summary, Evidence(**evidence))
 
     assert [] == verdict.differences
-    assert verdict.checked > 40
-    assert {"2013-04": {"roc_auc": 0.69, "skill": 0.09}} == verdict.hindsight
+    assert verdict.checked > 150
+    assert {"roc_auc": 0.69, "skill": 0.09} == verdict.hindsight["2013-04"]
+    assert {"roc_auc": 0.75, "skill": 0.16} == verdict.hindsight["2013-05"]
 
 
 def _set(document: Document, path: str, value: Any) -> None:
@@ -110,7 +44,7 @@ def _set(document: Document, path: str, value: Any) -> None:
         ("models/0/artifact_sha256", "cd" * 32, "artifact_sha256 of version 1 in summary and record"),
         ("models/0/trained_on", ["2013-01"], "trained_on of version 1 in summary and record"),
         ("models/0/decision", "reject", "decision of version 1 in summary and record"),
-        ("models/0/version", 2, "the summary's models"),
+        ("models/0/version", 3, "the summary's models"),
         ("scores/0/rows", 1001, "rows of the predictions of 2013-04"),
         ("scores/0/model_version", 7, "2013-04 is scored by version 7"),
         ("scores/0/roc_auc", 0.7, "roc_auc of 2013-04 in the summary"),
@@ -139,6 +73,9 @@ def test_a_figure_of_the_summary_that_is_not_so_is_named(
         ("records/1/champion_version", 4, "version 1 was compared with version 4, which was never a champion"),
         ("evaluations/1/models/candidate/brier", 0.1, "brier of version 1 on 2013-03 in evaluation.json"),
         ("evaluations/1", {}, "roc_auc of version 1 on 2013-03 in evaluation.json"),
+        ("evaluations/2/models/champion/brier", 0.1, "brier of version 1 on 2013-04 in evaluation.json"),
+        ("records/2/champion_metrics/skill", 0.1, "skill of version 1 on 2013-04 in the record of version 2"),
+        ("champions", {}, "roc_auc of version 1 on 2013-04 in the record of version 2"),
         ("holdouts/1/roc_auc", 0.5, "roc_auc of version 1 on 2013-03 in the summary"),
         ("scores/2013-04/largest_difference", 0.02, "a prediction of 2013-04 differs from the recomputed one by 0.02"),
         ("scores/2013-04/repeated", 1, "predictions of 2013-04 whose row is repeated"),
@@ -184,16 +121,7 @@ def test_the_verifier_shares_no_code_with_the_pipeline() -> None:
     assert "[]" == found.stdout.strip()
 
 
-def _job_python() -> str:
-    folder = Path(os.environ["LOCALCLOUD_ENVIRONMENTS"])
-    for marker in sorted(folder.glob("*/environment.json")):
-        made = json.loads(marker.read_text(encoding="utf-8"))
-        if made["image"] == "sagemaker-xgboost":
-            return str(made["python"])
-    pytest.skip("`make setup` has not made the environment of the model's jobs")
-
-
-def test_the_area_under_the_curve_counts_every_pair() -> None:
+def test_the_area_under_the_curve_counts_every_pair(job_environments: list[dict[str, str]]) -> None:
     """Against the definition: the share of pairs that are in order, a tie counting half."""
     draw = random.Random(7)  # noqa: S311 - not for secrets
     positives = sorted(draw.randrange(20) / 20 for _ in range(40))
@@ -204,7 +132,13 @@ def test_the_area_under_the_curve_counts_every_pair() -> None:
         "print(area_under_curve(*json.loads(sys.argv[2])))"
     )
     found = subprocess.run(
-        [_job_python(), "-c", program, str(Path(verifier.__file__).parent), json.dumps([positives, negatives])],
+        [
+            job_environments[0]["python"],
+            "-c",
+            program,
+            str(Path(verifier.__file__).parent),
+            json.dumps([positives, negatives]),
+        ],
         capture_output=True,
         text=True,
         check=True,
