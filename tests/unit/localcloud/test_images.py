@@ -1,5 +1,6 @@
 """Images: which stand-in an address gets, the user's own map, environments that servers share, a job's layer."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from localcloud.engine.environments import Environments, EnvironmentSpec
 from localcloud.engine.indexes import index_settings, without_listings
 from localcloud.engine.layers import lay_over
 from localcloud.errors import ImagesError
-from tests.contract.local_cloud import is_alive, until
+from tests.contract.local_cloud import until
 
 REGISTRY = "683313688378.dkr.ecr.us-east-1.amazonaws.com"
 TINY = EnvironmentSpec("tiny", ("iniconfig==2.1.0",))
@@ -23,10 +24,22 @@ BUILDER = """
 import sys
 from pathlib import Path
 from localcloud.engine.environments import Environments, EnvironmentSpec
-print("begins", flush=True)
-spec = EnvironmentSpec("tiny", ("iniconfig==2.1.0",))
+spec = EnvironmentSpec("tiny", (sys.argv[2],))
 python = Path(Environments(Path(sys.argv[1])).get(spec, print).python)
 print(python, python.lstat().st_ctime_ns, flush=True)
+"""
+# a package that takes its time to be built, and says when that begins
+SLOW = """
+import pathlib, time, zipfile
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    pathlib.Path(__file__).with_name("begun").touch()
+    time.sleep(1)
+    with zipfile.ZipFile(pathlib.Path(folder, "slow-1-py3-none-any.whl"), "w") as wheel:
+        wheel.writestr("slow.py", "")
+        wheel.writestr("slow-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: slow\\nVersion: 1\\n")
+        wheel.writestr("slow-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr("slow-1.dist-info/RECORD", "")
+    return "slow-1-py3-none-any.whl"
 """
 
 
@@ -114,36 +127,50 @@ def test_a_map_that_is_not_there(tmp_path: Path) -> None:
         read_images(tmp_path / "none.yaml")
 
 
-def build(folder: Path) -> "subprocess.Popen[str]":
-    """Start a process that builds TINY in `folder`."""
+def build(folder: Path, package: str) -> "subprocess.Popen[str]":
+    """Start a process that builds an environment with a package in `folder`."""
     return subprocess.Popen(
-        [sys.executable, "-c", BUILDER, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-c", BUILDER, str(folder), package],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
 def test_two_servers_share_a_cache(tmp_path: Path) -> None:
     """Of two servers that need an environment at the same time one builds it and the other waits for it."""
-    builders = [build(tmp_path) for _ in range(2)]
+    builders = [build(tmp_path, *TINY.base) for _ in range(2)]
     said = [builder.communicate(timeout=120)[0].split() for builder in builders]
     assert [builder.returncode for builder in builders] == [0, 0], said
     # what the second had built again would be younger than what the first saw
     assert said[0] == said[1]
-    assert [str(path) for path in tmp_path.glob("*/bin/python")] == [said[0][1]]
+    assert [str(path) for path in tmp_path.glob("*/bin/python")] == [said[0][0]]
 
 
 def test_a_server_that_is_killed_while_it_builds(tmp_path: Path) -> None:
     """The half-built environment is noticed: the next server waits for the installer left behind, and builds again."""
-    builder = build(tmp_path)
-    until(lambda: list(tmp_path.glob("*/pyvenv.cfg")), "the beginning of a build")
+    source, cache = tmp_path / "source", tmp_path / "cache"
+    source.mkdir()
+    (source / "backend.py").write_text(SLOW)
+    (source / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        '[project]\nname = "slow"\nversion = "1"\n'
+    )
+    package = f"slow @ {source.as_uri()}"
+    builder = build(cache, package)
+    until((source / "begun").exists, "the beginning of a build")
     os.kill(builder.pid, signal.SIGKILL)
     builder.communicate()
-    assert not is_alive(builder.pid)
-    assert list(tmp_path.glob("*/environment.json")) == []
-    (place,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert builder.returncode == -signal.SIGKILL
+    (lock,) = cache.glob("*.lock")
+    with lock.open("w") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert list(cache.glob("*/environment.json")) == []
+    (place,) = (path for path in cache.iterdir() if path.is_dir())
     (place / "rubbish").touch()
-    found = Environments(tmp_path).get(TINY, lambda _: None)
+    found = Environments(cache).get(EnvironmentSpec("tiny", (package,)), lambda _: None)
     assert not (place / "rubbish").exists()
-    answer = subprocess.run([found.python, "-c", "import iniconfig, pip"], check=False)
+    answer = subprocess.run([found.python, "-c", "import slow, pip"], check=False)
     assert answer.returncode == 0
 
 
