@@ -18,12 +18,12 @@ from moto.sagemaker.exceptions import ResourceInUseException, SagemakerClientErr
 from moto.sagemaker.models import SageMakerModelBackend
 from moto.sagemaker.responses import SageMakerResponse
 
-from localcloud.aws.connections import Connections
+from localcloud.aws.connections import APPLICATION, Connections
 from localcloud.aws.sagemaker.conditions import Conditions
 from localcloud.aws.sagemaker.endpoints.serving import ServingEndpoints
 from localcloud.aws.sagemaker.instancemetrics import NAMESPACES, InstanceMetrics
 from localcloud.aws.sagemaker.jobs.execution import Surroundings
-from localcloud.aws.sagemaker.jobs.records import IN_PROGRESS, STOPPING, Record
+from localcloud.aws.sagemaker.jobs.records import IN_PROGRESS, STOPPING, Record, unchanging
 from localcloud.aws.sagemaker.monitoring.timer import Timer
 from localcloud.engine.engine import ONE_HOST, Engine, Host, Job, Outcome, Work
 from localcloud.engine.store import JobStatus
@@ -181,7 +181,8 @@ class Front(SageMakerResponse):
         """Store a job under a free name and start it; `run` makes its work from the fresh record."""
         name, resets = self._get_param(kind.name_field), self.running.resets
         with self.running.creating:
-            if resets != self.running.resets:  # the request of a pipeline, say, that was reset while it waited
+            own = f"app/{APPLICATION}" in self.headers.get("User-Agent", "")
+            if own and resets != self.running.resets:  # a pipeline's, say, that was reset while its request waited
                 message = "localcloud was reset while the request waited"
                 raise ValidationError(message)
             table = self.table(kind)
@@ -203,12 +204,21 @@ class Front(SageMakerResponse):
 
     def known_job(self, kind: JobKind) -> Record:
         """Return the record of the job that the request names, or refuse in AWS's words."""
+        with self.running.creating:  # what is being created is as moto made it: Completed
+            return self._known_job(kind)
+
+    def describe_job(self, kind: JobKind, describe: Callable[[], ActionResult]) -> ActionResult:
+        """Describe the job that the request names, as it is at one moment, or refuse in AWS's words."""
+        with self.running.creating, unchanging():
+            self._known_job(kind)
+            return describe()
+
+    def _known_job(self, kind: JobKind) -> Record:
         name = self._get_param(kind.name_field)
         table = self.table(kind)
-        with self.running.creating:  # what is being created is as moto made it: Completed
-            if name not in table:
-                raise ValidationError(kind.unknown.format(name=name))
-            return Record(table[name], kind.status_field)
+        if name not in table:
+            raise ValidationError(kind.unknown.format(name=name))
+        return Record(table[name], kind.status_field)
 
     def stop_job(self, kind: JobKind) -> EmptyResult:
         """Stop the job that the request names."""

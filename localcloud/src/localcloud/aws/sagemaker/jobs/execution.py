@@ -48,6 +48,10 @@ class Surroundings:
         """Return what every job gets: the way to its own cloud, with made-up credentials."""
         return client_environment(self.connections.endpoint, self.region)
 
+    def offline_variables(self) -> dict[str, str]:
+        """Return what a job with network isolation gets: it has no credentials on AWS either."""
+        return {name: value for name, value in self.variables().items() if name.endswith("REGION")}
+
 
 def conclude(job: Job, flow: Callable[[], JobStatus]) -> Outcome:
     """Call a job's flow and turn its end, whatever it is, into an outcome with AWS's kind of reason."""

@@ -5,7 +5,7 @@ from moto.sagemaker.models import SageMakerModelBackend
 
 from localcloud.aws.sagemaker.front import Front, JobKind, RunningJobs, close_interrupted
 from localcloud.aws.sagemaker.jobs.cluster import check_network, read_cluster
-from localcloud.aws.sagemaker.jobs.records import Record, unchanging, utc_now
+from localcloud.aws.sagemaker.jobs.records import Record, utc_now
 from localcloud.aws.sagemaker.processing.checks import check_processing
 from localcloud.aws.sagemaker.processing.run import ProcessingRun
 from localcloud.engine.engine import Work
@@ -38,9 +38,7 @@ class ProcessingJobs(Front):
 
     def describe_processing_job(self) -> ActionResult:
         """Word an unknown name as AWS does."""
-        self.known_job(PROCESSING)
-        with unchanging():
-            return super().describe_processing_job()
+        return self.describe_job(PROCESSING, super().describe_processing_job)
 
     def stop_processing_job(self) -> EmptyResult:
         """Stop a processing job."""

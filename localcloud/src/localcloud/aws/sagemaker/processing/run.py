@@ -85,19 +85,20 @@ class ProcessingRun:
             raise JobStoppedError
         self._record.set(processing_start_time=utc_now())
         application = self._request["AppSpecification"]
+        offline = bool((self._request.get("NetworkConfig") or {}).get("EnableNetworkIsolation"))
         program = Program(
             argv=[
                 *(application.get("ContainerEntrypoint") or self._image.entrypoint),
                 *(application.get("ContainerArguments") or []),
             ],
             environment={
-                **self._surroundings.variables(),
+                **(self._surroundings.offline_variables() if offline else self._surroundings.variables()),
                 "PROCESSING_JOB_NAME": self._name,
                 "PROCESSING_JOB_ARN": self._record.get("arn"),
                 **(self._request.get("Environment") or {}),
             },
             path=environment.programs,
-            offline=bool((self._request.get("NetworkConfig") or {}).get("EnableNetworkIsolation")),
+            offline=offline,
         )
         limit = (self._request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_SECONDS)
         with self._continuous_outputs(job):

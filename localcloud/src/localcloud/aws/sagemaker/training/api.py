@@ -8,7 +8,7 @@ from moto.sagemaker.models import SageMakerModelBackend
 from localcloud.aws.sagemaker.front import Front, JobKind, RunningJobs, close_interrupted
 from localcloud.aws.sagemaker.jobs.checks import unsupported
 from localcloud.aws.sagemaker.jobs.cluster import check_network, read_cluster
-from localcloud.aws.sagemaker.jobs.records import Record, unchanging, utc_now
+from localcloud.aws.sagemaker.jobs.records import Record, utc_now
 from localcloud.aws.sagemaker.training.checks import check_training
 from localcloud.aws.sagemaker.training.run import TrainingRun
 from localcloud.engine.engine import Work
@@ -46,9 +46,7 @@ class TrainingJobs(Front):
 
     def describe_training_job(self) -> ActionResult:
         """Word an unknown name as AWS does."""
-        self.known_job(TRAINING)
-        with unchanging():
-            return super().describe_training_job()
+        return self.describe_job(TRAINING, super().describe_training_job)
 
     def stop_training_job(self) -> EmptyResult:
         """Stop a training job (absent from moto)."""

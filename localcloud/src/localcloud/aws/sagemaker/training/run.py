@@ -204,7 +204,8 @@ class TrainingRun:
         return [*self._image.entrypoint, *(arguments or ["train"])]
 
     def _variables(self, number: int) -> dict[str, str]:
-        variables = self._surroundings.variables()
+        offline = self._request.get("EnableNetworkIsolation")
+        variables = self._surroundings.offline_variables() if offline else self._surroundings.variables()
         variables |= {"TRAINING_JOB_NAME": self._name, "TRAINING_JOB_ARN": self._record.get("arn")}
         if self._is_script:
             channels = self._files.channels_of(number)
