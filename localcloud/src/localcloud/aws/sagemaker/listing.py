@@ -9,8 +9,8 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.exceptions import ResourceInUseException, ResourceNotFound
 
 from localcloud.aws.sagemaker.front import JobKind
-from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.jobs.records import IN_PROGRESS, STOPPING
+from localcloud.aws.sagemaker.pages import listed
 from localcloud.aws.sagemaker.processing.api import PROCESSING
 from localcloud.aws.sagemaker.tags import Tagged, Tags, no_resource
 from localcloud.aws.sagemaker.training.api import TRAINING

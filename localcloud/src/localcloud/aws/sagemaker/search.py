@@ -21,7 +21,7 @@ from localcloud.aws.sagemaker.changes import description_of
 from localcloud.aws.sagemaker.constraints import check_constraints
 from localcloud.aws.sagemaker.endpoints.records import EndpointRecord
 from localcloud.aws.sagemaker.front import Front
-from localcloud.aws.sagemaker.hosting.listing import listed
+from localcloud.aws.sagemaker.pages import listed
 
 Properties = Mapping[str, Any]
 # by the request's Resource: moto's table, and what describes an item of it

@@ -32,10 +32,10 @@ from localcloud.aws.sagemaker.endpoints.records import (
     summary,
 )
 from localcloud.aws.sagemaker.front import RunningJobs, refuse_over_quota
-from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.jobs.checks import check_image, unsupported
 from localcloud.aws.sagemaker.jobs.execution import Surroundings
 from localcloud.aws.sagemaker.jobs.failures import REASON_LIMIT, JobStoppedError, keep_end
+from localcloud.aws.sagemaker.pages import listed
 
 
 class Endpoints(EndpointConfigs):

@@ -7,8 +7,8 @@ from moto.sagemaker.exceptions import ValidationError
 
 from localcloud.aws.sagemaker.constraints import check_constraints
 from localcloud.aws.sagemaker.endpoints.checks import check_config
-from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.hosting.models import Models
+from localcloud.aws.sagemaker.pages import listed
 
 # what a configuration may hold beyond what moto keeps
 _KEPT = (

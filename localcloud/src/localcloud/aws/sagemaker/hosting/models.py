@@ -9,7 +9,7 @@ from localcloud.aws.sagemaker.constraints import check_constraints
 from localcloud.aws.sagemaker.front import Front
 from localcloud.aws.sagemaker.hosting.checks import check_model
 from localcloud.aws.sagemaker.hosting.container import model_data
-from localcloud.aws.sagemaker.hosting.listing import listed
+from localcloud.aws.sagemaker.pages import listed
 from localcloud.aws.sagemaker.registry.records import Package, check_deployable, stored_package
 
 

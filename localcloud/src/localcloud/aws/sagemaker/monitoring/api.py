@@ -11,7 +11,6 @@ from moto.sagemaker.exceptions import ResourceInUseException, ResourceNotFound
 from moto.sagemaker.models import SageMakerModelBackend
 
 from localcloud.aws.sagemaker.front import RunningJobs
-from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.monitoring.checks import check_config, check_job
 from localcloud.aws.sagemaker.monitoring.jobs import of_definition
 from localcloud.aws.sagemaker.monitoring.records import (
@@ -26,6 +25,7 @@ from localcloud.aws.sagemaker.monitoring.records import (
     schedules_of,
 )
 from localcloud.aws.sagemaker.monitoring.runs import job_of, set_schedule
+from localcloud.aws.sagemaker.pages import listed
 from localcloud.aws.sagemaker.tags import Tagged, Tags
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from moto.sagemaker.exceptions import ConflictException, ResourceNotFound, Valid
 from moto.sagemaker.models import SageMakerModelBackend
 
 from localcloud.aws.sagemaker.front import Front, RunningJobs
-from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.jobs.records import utc_now
+from localcloud.aws.sagemaker.pages import listed
 from localcloud.aws.sagemaker.pipelines.definition import read_definition
 from localcloud.aws.sagemaker.pipelines.records import ExecutionRecord, close_execution
 

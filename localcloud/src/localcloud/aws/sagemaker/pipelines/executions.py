@@ -7,8 +7,8 @@ from typing import Any
 from moto.core.responses import ActionResult
 from moto.sagemaker.exceptions import ResourceNotFound, ValidationError
 
-from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.jobs.checks import unsupported
+from localcloud.aws.sagemaker.pages import listed
 from localcloud.aws.sagemaker.pipelines.api import Pipelines, listing_request, present
 from localcloud.aws.sagemaker.pipelines.definition import Definition, read_definition
 from localcloud.aws.sagemaker.pipelines.expressions import Scope

@@ -12,7 +12,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.exceptions import ValidationError
 
 from localcloud.aws.sagemaker.changes import model_package_changed
-from localcloud.aws.sagemaker.hosting.listing import listed
+from localcloud.aws.sagemaker.pages import listed
 from localcloud.aws.sagemaker.registry.checks import METADATA_LIMIT, check_creation, check_update
 from localcloud.aws.sagemaker.registry.groups import PackageGroups
 from localcloud.aws.sagemaker.registry.records import (

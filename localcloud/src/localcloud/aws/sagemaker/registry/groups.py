@@ -7,8 +7,8 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.exceptions import ConflictException, ValidationError
 
 from localcloud.aws.sagemaker.front import Front
-from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.jobs.checks import unsupported
+from localcloud.aws.sagemaker.pages import listed
 from localcloud.aws.sagemaker.registry.records import Package, PackageGroup, bare_name
 
 

@@ -7,11 +7,11 @@ from moto.sagemaker.models import SageMakerModelBackend
 
 from localcloud.aws.sagemaker.constraints import check_constraints
 from localcloud.aws.sagemaker.front import JobKind, RunningJobs, close_interrupted
-from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.hosting.models import Models
 from localcloud.aws.sagemaker.jobs.checks import check_image
 from localcloud.aws.sagemaker.jobs.cluster import read_cluster
 from localcloud.aws.sagemaker.jobs.records import Record, utc_now
+from localcloud.aws.sagemaker.pages import listed
 from localcloud.aws.sagemaker.transform.checks import check_transform
 from localcloud.aws.sagemaker.transform.run import TransformRun
 from localcloud.engine.engine import Work

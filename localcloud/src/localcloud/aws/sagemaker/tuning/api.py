@@ -8,8 +8,8 @@ from moto.sagemaker.models import SageMakerModelBackend, sagemaker_backends
 
 from localcloud.aws.sagemaker.changes import describe_with
 from localcloud.aws.sagemaker.front import Front, JobKind, RunningJobs, close_interrupted
-from localcloud.aws.sagemaker.hosting.listing import listed
 from localcloud.aws.sagemaker.jobs.records import IN_PROGRESS, STOPPING, Record, utc_now
+from localcloud.aws.sagemaker.pages import listed
 from localcloud.aws.sagemaker.tuning.checks import check_tuning
 from localcloud.aws.sagemaker.tuning.children import (
     Child,

@@ -1,4 +1,4 @@
-"""The List operations of models, endpoints and their configurations: filters, order and pages as AWS has them.
+"""Filters, order and pages of the List operations, as AWS has them.
 
 moto sorts ascending where AWS's default is descending, and lists all models whatever is asked for.
 """
