@@ -83,6 +83,8 @@ RUNS = {
     "operators_rest": REST,
     **{f"operators_throttled_{wait}": cases for wait, cases in THROTTLED.items()},
 }
+# what the operators around the jobs use
+AROUND = Case("endpoint", "around", "completed")
 
 
 def code(case: Case) -> str:

@@ -11,6 +11,7 @@ from tests.contract.local_cloud import LocalCloud, until
 from tests.contract.operators.cases import RUNS, Case
 from tests.contract.operators.programs import prepare, release
 from tests.contract.operators.resources import NOT_FINAL, RUNNING, create, describe, stop
+from tests.pipeline.running import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,8 @@ DESCRIBES = {
 }
 # botocore makes five attempts
 THROTTLED_CALLS = 3
+# generous, because it only matters for a run that breaks off
+RUN_SECONDS = 400
 ENDED = {"success", "failed", "skipped", "upstream_failed"}
 
 
@@ -62,14 +65,18 @@ class Runs:
         """Return what came of a case."""
         dag_id = next(dag_id for dag_id, cases in RUNS.items() if case in cases)
         if dag_id not in self._seen:
+            # a run that broke off is not begun again for each of its cases
+            self._seen[dag_id] = {}
             self._seen[dag_id] = self._run(dag_id, RUNS[dag_id])
+        assert case.name in self._seen[dag_id], f"the run of {dag_id} broke off"
         return self._seen[dag_id][case.name]
 
     def task_run(self, dag_id: str, conf: dict[str, Any]) -> dict[str, TaskInstance]:
         """Run a DAG to its end; return its task instances by id."""
         run_id = self.start(dag_id, conf)
         rest = self.airflow.rest
-        until(lambda: rest.dag_run(dag_id, run_id).state in {"success", "failed"}, f"the end of {dag_id}")
+        ended = {"success", "failed"}
+        wait_for(lambda: rest.dag_run(dag_id, run_id).state in ended or None, f"the end of {dag_id}", RUN_SECONDS)
         return {task.task_id: task for task in rest.task_instances(dag_id, run_id)}
 
     def start(self, dag_id: str, conf: dict[str, Any]) -> str:
@@ -100,17 +107,15 @@ class Runs:
                     release(self.cloud, case)
             return len(seen) == len(cases)
 
-        for _ in range(len(cases) // 10 + 1):
-            # the more cases, the more patience
-            try:
-                until(progress, f"the tasks {sorted({case.name for case in cases} - set(seen))} to end")
-                break
-            except TimeoutError:
-                continue
+        wait_for(lambda: progress() or None, f"the tasks of {dag_id} to end", RUN_SECONDS)
         return seen
 
     def _tasks(self, dag_id: str, run_id: str) -> dict[str, TaskInstance]:
         return {task.task_id: task for task in self.airflow.rest.task_instances(dag_id, run_id)}
+
+    def _all_wait(self, cases: Sequence[Case], dag_id: str, run_id: str) -> bool:
+        tasks = self._tasks(dag_id, run_id)
+        return all(self._is_waiting(case, tasks[case.name]) for case in cases)
 
     def _is_waiting(self, case: Case, task: TaskInstance) -> bool:
         expected = "deferred" if case.wait == "deferrable" else "running"
@@ -133,8 +138,7 @@ class Runs:
 
     def _throttle(self, dag_id: str, run_id: str, cases: Sequence[Case]) -> None:
         """Throttle the next calls once all wait, and release the programs when these calls have been made."""
-        for case in cases:
-            until(lambda case=case: self._is_waiting(case, self._tasks(dag_id, run_id)[case.name]), f"{case} to wait")
+        wait_for(lambda: self._all_wait(cases, dag_id, run_id) or None, f"all tasks of {dag_id} to wait", RUN_SECONDS)
         faults = [
             {
                 "operation": DESCRIBES[case.kind],

@@ -1,6 +1,6 @@
 """The WSGI application: moto's dispatcher with our SageMaker, the cloud's own status page, resets and the request log.
 
-It patches nothing but moto's routing table: SageMaker's root path and the paths of sagemaker-runtime.
+It patches nothing but moto's routing table: the root paths of SageMaker and IAM, and the paths of sagemaker-runtime.
 """
 
 import json
@@ -10,11 +10,13 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from moto.iam import urls as iam_urls
 from moto.sagemaker import urls as sagemaker_urls
 from moto.sagemakerruntime import urls as runtime_urls
 
 from localcloud.aws.dispatcher import Dispatcher
 from localcloud.aws.faults import Faults
+from localcloud.aws.iam import LocalIam
 from localcloud.aws.requestlog import RequestLog
 from localcloud.aws.sagemaker.conditions import Conditions, ConditionsError
 from localcloud.aws.sagemaker.endpoints.runtime import LocalSageMakerRuntime
@@ -36,6 +38,7 @@ def build_application(
     """Return the application that serves the cloud."""
     LocalSageMaker.running = running
     sagemaker_urls.url_paths["{0}/$"] = LocalSageMaker.dispatch
+    iam_urls.url_paths["{0}/$"] = LocalIam.dispatch
     LocalSageMakerRuntime.running = running
     for path in runtime_urls.url_paths:
         runtime_urls.url_paths[path] = LocalSageMakerRuntime.dispatch

@@ -45,6 +45,8 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "tuning": SageMakerTuningOperator,
     "endpoint": SageMakerEndpointOperator,
 }
+# the default of 60 is a minute's patience at one look a second
+PATIENCE_LOOKS = 600
 
 
 def task(case: Case) -> Any:
@@ -61,6 +63,8 @@ def task(case: Case) -> Any:
         return SageMakerStartPipelineOperator(pipeline_name=case.name, **waits, **limit)
     if timed_out:
         waits["max_ingestion_time"] = LIMIT_SECONDS
+    elif case.kind in {"training", "processing", "transform"}:
+        waits["max_attempts"] = PATIENCE_LOOKS
     if case.kind == "training":
         # deferred, it prints what is in the log when the job begins
         waits["print_log"] = case.wait in {"tailing", "deferrable"}
