@@ -239,3 +239,55 @@ def test_arguments_and_variables_that_are_too_long(cloud: LocalCloud) -> None:
     many = {f"parameter{number}": "v" * 2400 for number in range(90)}
     job = cloud.finished("Training", cloud.train("too-much", "pass", HyperParameters=many))
     assert job["FailureReason"] == "AlgorithmError: the program cannot be started: Argument list too long"
+
+
+@pytest.mark.executes("CreateTrainingJob")
+def test_a_checkpoint_folder_that_leads_elsewhere(cloud: LocalCloud) -> None:
+    """A checkpoint folder that the program replaced by a link to the machine's files uploads none of them."""
+    script = "import os, shutil\nshutil.rmtree('/opt/ml/checkpoints')\nos.symlink('/etc', '/opt/ml/checkpoints')\n"
+    cloud.train("checkpoint-link", script, CheckpointConfig={"S3Uri": "s3://data/edges/checkpoints"})
+    assert cloud.finished("Training", "checkpoint-link")["TrainingJobStatus"] == "Completed"
+    assert cloud.keys("edges/checkpoints") == []
+
+
+@pytest.mark.refuses("CreateTrainingJob")
+@pytest.mark.parametrize("place", ["/opt/ml/", "/opt/ml//input/x", "/opt/ml/./model", "/opt/ml/a/../output", "/tmp/x"])  # noqa: S108 - a job's
+def test_a_checkpoint_folder_that_is_taken(cloud: LocalCloud, place: str) -> None:
+    """Checkpoints have a folder of their own, however the path is spelt."""
+    config = {"S3Uri": "s3://data/edges/checkpoints", "LocalPath": place}
+    assert "it has to be a folder of its own below /opt/ml" in refusal(cloud, "taken", CheckpointConfig=config)
+
+
+@pytest.mark.executes("CreateTrainingJob")
+def test_a_metric_that_is_no_number(cloud: LocalCloud) -> None:
+    """What a metric's expression finds counts only when it is a finite number."""
+    definitions = [{"Name": "loss", "Regex": "loss=(.*?);"}]
+    script = "for value in ('2.5', 'nan', 'inf', 'much'):\n    print(f'loss={value};')\n"
+    cloud.train("no-number", script, AlgorithmSpecification={"MetricDefinitions": definitions})
+    found = cloud.finished("Training", "no-number")["FinalMetricDataList"]
+    assert [(metric["MetricName"], metric["Value"]) for metric in found] == [("loss", 2.5)]
+
+
+@pytest.mark.verify
+@pytest.mark.executes("CreateTrainingJob")
+def test_a_program_that_says_much(cloud: LocalCloud) -> None:
+    """A program that writes faster than the log takes it waits; the log is complete when the job is Completed."""
+    cloud.train("talks", "for number in range(60_000):\n    print(number)\n")
+    assert cloud.finished("Training", "talks")["TrainingJobStatus"] == "Completed"
+    logs = cloud.client("logs")
+    (stream,) = logs.describe_log_streams(logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix="talks/")[
+        "logStreams"
+    ]
+    lines, token = [], ""
+    while True:
+        page = logs.get_log_events(
+            logGroupName="/aws/sagemaker/TrainingJobs",
+            logStreamName=stream["logStreamName"],
+            startFromHead=True,
+            **({"nextToken": token} if token else {}),
+        )
+        lines += [int(event["message"]) for event in page["events"]]
+        if page["nextForwardToken"] == token:
+            break
+        token = page["nextForwardToken"]
+    assert lines == list(range(60_000))

@@ -30,6 +30,9 @@ MODES = ("auto", "namespace", "paths")
 _MOUNT_AND_EXEC = """
 tree=$1 hidden=$2 environments=$3 directory=$4
 shift 4
+# the job's variables may say otherwise
+path=$PATH
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 set -e
 trap 'exit 125' EXIT
 mount -t overlay overlay -o "lowerdir=$tree/mountpoint:/opt" /opt
@@ -42,6 +45,7 @@ mkdir -p "$tree"
 mount --rbind /opt/tree "$tree"
 if [ -n "$environments" ]; then mkdir -p "$environments"; mount --rbind /opt/environments "$environments"; fi
 cd "$directory"
+PATH=$path
 exec "$@"
 """
 _JOB_BASE_PATTERN = re.compile(re.escape(JOB_BASE) + r"(?=$|[^\w.-])")
@@ -87,7 +91,16 @@ class NamespaceIsolation:
         """Wrap `argv` into new user, mount and UTS namespaces, and a network namespace with nothing in it."""
         places = [str(tree.path), self._hidden, self._environments, directory]
         namespaces = "-Urmun" if offline else "-Urmu"
-        return ["unshare", namespaces, "sh", "-c", _MOUNT_AND_EXEC, "sh", *places, *argv]
+        return [
+            shutil.which("unshare") or "unshare",
+            namespaces,
+            "/bin/sh",
+            "-c",
+            _MOUNT_AND_EXEC,
+            "sh",
+            *places,
+            *argv,
+        ]
 
     def temporary_folder(self, tree: JobTree) -> str:  # noqa: ARG002 - protocol
         """Return a short path, as the address of a local socket below it may have 107 characters only."""
