@@ -4,7 +4,7 @@ import json
 import re
 import threading
 import urllib.error
-from collections.abc import Iterator
+import urllib.request
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ WAITS = "import time\nprint('waiting', flush=True)\ntime.sleep(600)\n"
 
 
 @pytest.fixture
-def patient(start_cloud: StartCloud) -> Iterator[LocalCloud]:
+def patient(start_cloud: StartCloud) -> LocalCloud:
     """Return a cloud whose conditions are this test's own."""
     return start_cloud("--slots", "4")
 
@@ -97,7 +97,10 @@ def test_errors_and_resets(patient: LocalCloud) -> None:
     patient.finished("Training", patient.train("behind-faults", "pass"))
     for fault in ({"kind": "error", "status": 503, "code": "ServiceUnavailable"}, {"kind": "reset"}):
         with patient.conditions(faults=[{"operation": "DescribeTrainingJob", "calls": 2, **fault}]):
-            assert patient.describe("Training", "behind-faults")["TrainingJobStatus"] == "Completed"
+            for _ in range(3):
+                assert patient.describe("Training", "behind-faults")["TrainingJobStatus"] == "Completed"
+            with urllib.request.urlopen(f"{patient.endpoint}/_localcloud/conditions") as shown:  # noqa: S310 - loopback
+                assert [left["calls"] for left in json.load(shown)["faults"]] == [0]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +113,11 @@ def test_errors_and_resets(patient: LocalCloud) -> None:
         ({"throttles": [{"operation": "X", "rate": "fast", "burst": 1}]}, r"throttles\[0\].rate must be of type"),
         ({"faults": [{"operation": "X", "kind": "rest"}]}, r"faults\[0\].kind must be one of error, reset, hold"),
         ({"faults": {}}, "faults must be a list"),
+        (
+            {"faults": [{"operation": "X", "kind": "error", "status": 20}]},
+            r"faults\[0\].status must be a status of HTTP",
+        ),
+        ({"throttles": [{"operation": "X", "rate": float("inf"), "burst": 1}]}, r"throttles\[0\].rate must be of type"),
     ],
 )
 def test_conditions_that_break_a_rule(cloud: LocalCloud, conditions: dict[str, Any], complaint: str) -> None:

@@ -1,6 +1,8 @@
 """Training jobs whose program, data or surroundings are not as they should be."""
 
+import threading
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -291,3 +293,27 @@ def test_a_program_that_says_much(cloud: LocalCloud) -> None:
             break
         token = page["nextForwardToken"]
     assert lines == list(range(60_000))
+
+
+@pytest.mark.refuses("CreateTrainingJob")
+def test_one_name_for_many_at_once(cloud: LocalCloud) -> None:
+    """Of many who create a job of one name at the same time one succeeds, and the others are told that it is taken."""
+    together = threading.Barrier(8)
+
+    def create(_: int) -> str:
+        together.wait()
+        try:
+            return cloud.train("wanted-by-all", "pass")
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(create, range(8))) == ["ResourceInUse"] * 7 + ["wanted-by-all"]
+
+
+@pytest.mark.verify
+@pytest.mark.refuses("CreateTrainingJob")
+def test_network_isolation_without_namespaces(start_cloud: StartCloud) -> None:
+    """Where a job cannot be cut off the network, asking for it is refused."""
+    cloud = start_cloud("--isolation", "paths")
+    assert "EnableNetworkIsolation on a machine without" in refusal(cloud, "cut", EnableNetworkIsolation=True)

@@ -31,6 +31,7 @@ from typing import Any, TypeVar
 
 KINDS = ("training", "processing", "transform", "endpoint")
 FAULTS = ("error", "reset", "hold")
+_LEAST_STATUS, _MOST_STATUS = 400, 599
 _T = TypeVar("_T")
 
 
@@ -127,6 +128,8 @@ class Conditions:
         for number, fault in enumerate(faults):
             if fault.kind not in FAULTS:
                 raise _wrong(f"faults[{number}].kind", f"must be one of {', '.join(FAULTS)}", fault.kind)
+            if not _LEAST_STATUS <= fault.status <= _MOST_STATUS:
+                raise _wrong(f"faults[{number}].status", "must be a status of HTTP's errors", fault.status)
         self._set(quotas, spot, throttles, faults)
 
     def clear(self) -> None:

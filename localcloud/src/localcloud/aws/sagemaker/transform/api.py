@@ -45,8 +45,7 @@ class TransformJobs(Models):
 
     def describe_transform_job(self) -> ActionResult:
         """Word an unknown name as AWS does."""
-        self.known_job(TRANSFORM)
-        return super().describe_transform_job()
+        return self.describe_job(TRANSFORM, super().describe_transform_job)
 
     def list_transform_jobs(self) -> ActionResult:
         """List batch transform jobs (moto sorts by name only)."""
