@@ -37,10 +37,10 @@ lint: .local/venv.stamp ## style, types and the architecture's import rules
 test: setup ## the whole test suite
 	$(RUN) -m pytest
 
-verify: setup ## everything, the slow matrices too; needs a Python 3.12 on PATH
+verify: setup .local/sagemaker-sdk.stamp ## everything, the slow matrices too; needs a Python 3.12 on PATH
 	$(RUN) -m pytest -m "" --coverage-page write
 
-coverage: setup ## write localcloud/COVERAGE.md after running the tests that it names
+coverage: setup .local/sagemaker-sdk.stamp ## write localcloud/COVERAGE.md after running the tests that it names
 	$(RUN) -m pytest -m "" --coverage-page prove tests/contract
 
 demo: setup ## the pipeline on four real months, verified; nothing is left running
@@ -67,6 +67,12 @@ cloud: .local/venv.stamp ## the local cloud alone, until Ctrl-C
 	@mkdir -p .local
 	@date +%s > .local/setup.started
 	$(UV) sync --frozen --compile-bytecode --quiet --python "$$(command -v $(PYTHON))"
+	@touch $@
+
+# The SageMaker Python SDK's own environment: it cannot share the project's.
+.local/sagemaker-sdk.stamp: envs/sagemaker-sdk/pyproject.toml envs/sagemaker-sdk/uv.lock | .local/venv.stamp
+	UV_PROJECT_ENVIRONMENT="$(CURDIR)/.local/sagemaker-sdk" $(UV) sync --frozen --compile-bytecode --quiet \
+		--project envs/sagemaker-sdk --python "$$(command -v $(PYTHON))"
 	@touch $@
 
 # The jobs' environments, so that no job has to wait for its own.
