@@ -7,6 +7,7 @@ LocalCloudError
 ├── StopTimeoutError       a cloud did not end when it was asked to
 ├── SeedError              the seed file is unreadable or breaks a rule
 ├── ImagesError            the images file is unreadable or breaks a rule
+├── StateError             the state of an earlier server cannot be read here
 └── IsolationUnavailableError  the isolation that was asked for does not work on this machine
 
 Each message names what, where, the rule and the remedy, because it is all the user sees (no traceback).
@@ -40,6 +41,10 @@ class SeedError(LocalCloudError):
 
 class ImagesError(LocalCloudError):
     """The images file is unreadable or breaks a rule."""
+
+
+class StateError(LocalCloudError):
+    """The state of an earlier server cannot be read here."""
 
 
 class IsolationUnavailableError(LocalCloudError):

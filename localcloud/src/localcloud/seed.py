@@ -18,6 +18,7 @@ import yaml
 from localcloud.errors import SeedError
 
 KEYS = ("buckets", "secrets", "roles")
+_EXISTS = frozenset({"BucketAlreadyOwnedByYou", "ResourceExistsException", "EntityAlreadyExists"})
 _TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}],
@@ -58,7 +59,10 @@ def read_seed(path: Path) -> Seed:
 
 
 def apply_seed(seed: Seed, path: Path, client: Callable[[str], Any]) -> None:
-    """Create everything through the clients that `client(service)` returns."""
+    """Create what does not exist yet through the clients that `client(service)` returns.
+
+    What an earlier server left is kept as it is: a secret that was changed, or deleted and not yet gone, stays so.
+    """
     for name in seed.buckets:
         _create(path, "buckets", name, client("s3").create_bucket, Bucket=name)
     for name, value in seed.secrets.items():
@@ -101,7 +105,13 @@ def _create(path: Path, key: str, name: str, create: Callable[..., object], **pa
     try:
         create(**parameters)
     except (ClientError, BotoCoreError) as error:
+        if isinstance(error, ClientError) and _exists(error.response["Error"]):
+            return
         raise _wrong(path, key, f"was refused by the cloud ({error})", name, "choose a valid, unique name") from error
+
+
+def _exists(error: Any) -> bool:
+    return error["Code"] in _EXISTS or "scheduled for deletion" in error["Message"]
 
 
 def _wrong(path: Path, key: str, rule: str, value: object, remedy: str) -> SeedError:

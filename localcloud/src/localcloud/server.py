@@ -1,7 +1,8 @@
 """One running cloud: root, socket, engine, application; `serve` blocks until a signal ends it.
 
 The order matters: the root is locked before anything in it is touched, the port is bound before jobs of an earlier
-server are cleaned up, and `ready` is said when a real request has been answered and the seed is in place.
+server are cleaned up, the state is restored before anybody is answered, and `ready` is said when a real request has
+been answered, what was interrupted is closed or started again, and the seed is in place.
 """
 
 import os
@@ -85,7 +86,9 @@ def _serve_until(
     # imported late: moto costs a second, and wrong arguments should be told at once
     from localcloud.aws.application import STATUS_PATH, build_application  # noqa: PLC0415 - moto, when it is served
     from localcloud.aws.connections import Connections  # noqa: PLC0415 - moto, when it is served
+    from localcloud.aws.persistence.state import State  # noqa: PLC0415 - moto, when it is served
     from localcloud.aws.sagemaker.front import RunningJobs  # noqa: PLC0415 - moto, when it is served
+    from localcloud.aws.sagemaker.service import resume  # noqa: PLC0415 - moto, when it is served
 
     def status() -> dict[str, Any]:
         return {
@@ -96,10 +99,14 @@ def _serve_until(
             "jobs": [asdict(row) for row in engine.rows()],
             "environments": [asdict(environment) for environment in engine.environments.known()],
             "images": [asdict(image) for image in IMAGES.known()],
+            "state": state.status(),
         }
 
+    state = State(root / "state")
+    state.restore()
     connections = Connections(endpoint)
-    application = build_application(RunningJobs(engine, connections), status, root / "requests.jsonl")
+    running = RunningJobs(engine, connections)
+    application = build_application(running, state, status, root / "requests.jsonl")
     server = _make_server(listener, application)
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     with urllib.request.urlopen(f"{endpoint}{STATUS_PATH}", timeout=30) as answer:  # noqa: S310 - our own address
@@ -107,6 +114,8 @@ def _serve_until(
     # what the first job would otherwise pay for
     connections.objects()
     connections.logs(DEFAULT_REGION)
+    resume(running)
+    state.save_all()
     if seed_path is not None:
         apply_seed(seed, seed_path, lambda service: connections.client(service, DEFAULT_REGION))
     publish(root, endpoint)

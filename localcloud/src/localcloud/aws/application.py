@@ -17,6 +17,8 @@ from moto.sagemakerruntime import urls as runtime_urls
 from localcloud.aws.dispatcher import Dispatcher
 from localcloud.aws.faults import Faults
 from localcloud.aws.iam import LocalIam
+from localcloud.aws.persistence.requests import Saved
+from localcloud.aws.persistence.state import State
 from localcloud.aws.requestlog import RequestLog
 from localcloud.aws.sagemaker.conditions import Conditions, ConditionsError
 from localcloud.aws.sagemaker.endpoints.runtime import LocalSageMakerRuntime
@@ -33,9 +35,9 @@ _RESET_PATH = "/moto-api/reset"
 
 
 def build_application(
-    running: RunningJobs, status: Callable[[], dict[str, Any]], request_log: Path
+    running: RunningJobs, state: State, status: Callable[[], dict[str, Any]], request_log: Path
 ) -> "WSGIApplication":
-    """Return the application that serves the cloud."""
+    """Return the application that serves the cloud and keeps its state."""
     LocalSageMaker.running = running
     sagemaker_urls.url_paths["{0}/$"] = LocalSageMaker.dispatch
     iam_urls.url_paths["{0}/$"] = LocalIam.dispatch
@@ -47,7 +49,7 @@ def build_application(
         LocalSageMakerRuntime.dispatch
     )
     moto = Dispatcher()
-    logged = RequestLog(_Errors(Faults(Siblings(moto), running.conditions)), request_log)
+    logged = RequestLog(_Errors(Faults(Saved(Siblings(moto), state.around), running.conditions)), request_log)
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
@@ -60,7 +62,7 @@ def build_application(
                 # what is created meanwhile would run on without a record
                 with running.creating:
                     running.abandon()
-                    return list(moto(environ, start_response))
+                    return state.clear(lambda: list(moto(environ, start_response)))
             return moto(environ, start_response)  # type: ignore[no-any-return] # moto leaves its WSGI types open
         return logged(environ, start_response)
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from localcloud.aws.persistence.reached import changing
 from localcloud.aws.sagemaker.changes import endpoint_changed
 from localcloud.aws.sagemaker.jobs.records import utc_now
 
@@ -103,9 +104,10 @@ class EndpointRecord:
     def _set(self, **fields: object) -> None:
         # the status comes last: whoever sees it sees what belongs to it
         before = getattr(self._stored, "told_status", None)
-        for field, value in fields.items():
-            setattr(self._stored, field, value)
-        self._stored.last_modified_time = utc_now()
+        with changing(self._stored):
+            for field, value in fields.items():
+                setattr(self._stored, field, value)
+            self._stored.last_modified_time = utc_now()
         if self.status != before:
             self._stored.told_status = self.status
             endpoint_changed(self.arn, self.description(), self._stored.tags)

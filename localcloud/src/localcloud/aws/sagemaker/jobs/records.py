@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from localcloud.aws.persistence.reached import changing
 from localcloud.aws.sagemaker.changes import job_changed
 from localcloud.engine.store import JobStatus
 
@@ -71,9 +72,10 @@ class Record:
         """Set attributes, in their order, and the time of the last change."""
         with _CHANGES:
             told = {field: getattr(self._stored, field, None) for field in (self._status_field, _SECONDARY)}
-            vars(self._stored)["last_modified_time"] = utc_now()
-            for field, value in fields.items():
-                setattr(self._stored, field, value)
+            with changing(self._stored):
+                vars(self._stored)["last_modified_time"] = utc_now()
+                for field, value in fields.items():
+                    setattr(self._stored, field, value)
             if self._tells and any(field in fields and fields[field] != before for field, before in told.items()):
                 job_changed(self._stored, self._status_field)
 
