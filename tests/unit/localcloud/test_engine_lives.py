@@ -131,6 +131,7 @@ def test_a_defect_is_told(root: Path, engine: Engine) -> None:
 
     for work in (broken, lambda _: Outcome(JobStatus.COMPLETED)):
         if told:  # no folder can be made where a file is
+            until(lambda: not list((root / "jobs").iterdir()), "the end of the tree")
             (root / "jobs").rmdir()
             (root / "jobs").touch()
         job = engine.prepare("training", "breaks")
