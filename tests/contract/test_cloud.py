@@ -150,17 +150,12 @@ def test_operation_that_is_not_implemented(cloud: LocalCloud) -> None:
     """An operation that nobody implements is refused at once, with its name, and no client retries it."""
     begun = time.monotonic()
     with pytest.raises(ClientError) as refusal:
-        cloud.client("sagemaker").create_auto_ml_job(
-            AutoMLJobName="auto",
-            InputDataConfig=[{"TargetAttributeName": "y"}],
-            OutputDataConfig={"S3OutputPath": "s3://data/auto"},
-            RoleArn="arn:aws:iam::123456789012:role/jobs",
-        )
+        cloud.client("sagemaker").list_workforces()
     assert time.monotonic() - begun < 2
     response = refusal.value.response
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
     assert response["ResponseMetadata"]["RetryAttempts"] == 0
-    assert response["Error"]["Message"] == "localcloud does not implement the SageMaker operation CreateAutoMLJob"
+    assert response["Error"]["Message"] == "localcloud does not implement the SageMaker operation ListWorkforces"
 
 
 def test_request_log(cloud: LocalCloud) -> None:
