@@ -104,7 +104,10 @@ def test_what_the_others_leave(runs: Runs, tasks: dict[str, TaskInstance]) -> No
     assert {(1, "PendingManualApproval"), (2, "PendingManualApproval")} == {
         (package["ModelPackageVersion"], package["ModelApprovalStatus"]) for package in packages
     }
-    assert "of the operators' tests" == sagemaker.describe_experiment(ExperimentName="around")["Description"]
+    experiment = tasks["experiment"]
+    assert sagemaker.describe_experiment(ExperimentName="around")["ExperimentArn"] == runs.airflow.rest.xcom(
+        experiment.dag_id, experiment.run_id, experiment.task_id
+    )
     assert "temporary" not in {model["ModelName"] for model in sagemaker.list_models()["Models"]}
     assert [] == sagemaker.list_notebook_instances(NameContains="around")["NotebookInstances"]
 
