@@ -42,15 +42,18 @@ class Proof:
     Args:
         test: Its node id, without the case of a parametrised test.
         slow: Whether it belongs to the full matrix.
+        line: Where it stands in its module.
     """
 
     test: str
     slow: bool
+    line: int
 
-    def fits(self, operation: str) -> tuple[bool, bool, str]:
-        """Return a key by which the fittest of several tests is the least: quick, named after the operation."""
-        topic = Path(self.test.partition("::")[0]).stem.removeprefix("test_").removesuffix("s")
-        return self.slow, topic not in operation.lower(), self.test
+    def fits(self, operation: str) -> tuple[bool, bool, str, int]:
+        """Return a key by which the fittest of several tests is the least: quick, in a module named for it, early."""
+        module, _, _ = self.test.partition("::")
+        topic = Path(module).stem.removeprefix("test_").removesuffix("s")
+        return self.slow, topic not in operation.lower(), module, self.line
 
 
 @dataclass
@@ -69,7 +72,8 @@ class Marks:
         """
         known = {operation for operations in operations_of_services().values() for operation in operations}
         for item in items:
-            proof = Proof(test_of(item.nodeid), item.get_closest_marker("verify") is not None)
+            slow = item.get_closest_marker("verify") is not None
+            proof = Proof(test_of(item.nodeid), slow, item.location[1] or 0)
             for name, tests in self.found.items():
                 for operation in (each for mark in item.iter_markers(name) for each in mark.args):
                     if operation not in known:
