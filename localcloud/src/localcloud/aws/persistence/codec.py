@@ -1,7 +1,8 @@
 """Objects of moto to bytes and back: pickle, and what pickle alone cannot do.
 
 - A backend is written as its address and read as the live one, so that objects stay connected to their backend.
-- Locks, conditions and weak dictionaries are made anew; lambdas (moto's default factories) are written as code.
+- Locks, conditions and weak dictionaries are made anew; lambdas (moto's default factories) are written as code, and
+  private keys (KMS) as bytes.
 - The body of an S3 object goes to a file of its own, once, and is named by the object that has it.
 - What a layout keeps in parts of its own is left out of the object that holds it.
 """
@@ -92,6 +93,8 @@ class _Pickler(pickle.Pickler):
             return backend_at, address_of(value)
         if kind in _MADE_ANEW:
             return _MADE_ANEW[kind], ()
+        if kind.__module__.startswith("cryptography.") and hasattr(value, "private_bytes"):
+            return _private_key, (_key_bytes(value),)
         if kind is weakref.WeakValueDictionary:
             return weakref.WeakValueDictionary, (dict(value),)
         if isinstance(value, defaultdict) and kind is not defaultdict:
@@ -128,6 +131,20 @@ def _fill_object(key: FakeKey, state: dict[str, Any]) -> None:
 def _fill_default(value: "defaultdict[Any, Any]", state: tuple[dict[str, Any], Any]) -> None:
     attributes, value.default_factory = state
     vars(value).update(attributes)
+
+
+def _key_bytes(key: Any) -> bytes:
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - only who has a key has the library
+
+    form = serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    data: bytes = key.private_bytes(*form)
+    return data
+
+
+def _private_key(data: bytes) -> Any:
+    from cryptography.hazmat.primitives.serialization import load_der_private_key  # noqa: PLC0415 - see above
+
+    return load_der_private_key(data, None)
 
 
 def _parts_of(function: types.FunctionType) -> tuple[Any, ...]:
