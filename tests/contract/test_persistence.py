@@ -411,7 +411,7 @@ def test_seed_over_state(start_cloud: StartCloud, tmp_path: Path) -> None:
 
 
 def test_other_version(start_cloud: StartCloud) -> None:
-    """State of another version is refused with a remedy, and is untouched; only its user may write it (it runs code)."""
+    """State of another version is refused with a remedy and stays; only its user may write it, as it runs code."""
     cloud = start_cloud()
     cloud.put("kept", "kept")
     assert (cloud.root / "state").stat().st_mode & 0o777 == 0o700
