@@ -25,18 +25,31 @@ import pytest
 
 @pytest.mark.executes("CreateTrainingJob")
 def test_training():
-    {body}
+    pass
 
 @pytest.mark.refuses("CreateAutoMLJob")
 def test_automl():
     pass
+"""
+UNPROVED = """
+@pytest.mark.executes("CreateModel")
+def test_model():
+    assert False
+
+@pytest.mark.executes("CreateEndpoint")
+def test_endpoint():
+    pytest.skip()
+
+@pytest.mark.executes("CreatePipeline")
+def test_pipeline():
+    pytest.xfail()
 """
 
 
 class Run(Protocol):
     """A suite that can be run with the plugin."""
 
-    def __call__(self, module: str, mode: str = "write") -> tuple[int, str]:
+    def __call__(self, module: str, mode: str) -> tuple[int, str]:
         """Return pytest's exit code and what it said."""
 
 
@@ -67,7 +80,7 @@ def run(tmp_path: Path) -> Run:
     (tests / "conftest.py").write_text('pytest_plugins = ["tests.coverage_page"]\n')
     (tmp_path / "pytest.ini").write_text(SETTINGS)
 
-    def run_suite(module: str, mode: str = "write") -> tuple[int, str]:
+    def run_suite(module: str, mode: str) -> tuple[int, str]:
         (tests / "test_it.py").write_text(module)
         return said_by(tmp_path, "--coverage-page", mode)
 
@@ -81,25 +94,34 @@ def test_the_page_is_current() -> None:
     assert (0, "") == (code, "" if code == 0 else said[-500:])
 
 
-@pytest.mark.parametrize("mode", ["write", "prove"])
-def test_what_passed_is_named(run: Run, tmp_path: Path, mode: str) -> None:
-    """An operation executes by the test that passed; others are records or refused, as the code has it."""
-    assert 0 == run(MODULE.format(body="pass"), mode)[0]
-    lines = (tmp_path / "localcloud" / "COVERAGE.md").read_text().splitlines()
+def test_what_passed_is_named(run: Run, tmp_path: Path) -> None:
+    """An operation executes by the test that passed; others are records or refused, as the code has it.
+
+    The check passes then, and fails when the page names another test.
+    """
+    assert 0 == run(MODULE, "prove")[0]
+    page = tmp_path / "localcloud" / "COVERAGE.md"
+    lines = page.read_text().splitlines()
     assert "| CreateTrainingJob | [`test_training`](../tests/test_it.py) |  |" in lines
     assert "| CreateExperiment | moto |  |" in lines
     assert "| StopTrainingJob | localcloud |  |" in lines
     refused = next(line for line in lines if "CreateLabelingJob" in line)
     assert {"CreateAutoMLJob", "CreateLabelingJob", "CreateCompilationJob"} <= set(refused.strip(".").split(", "))
-    assert 0 == run(MODULE.format(body="pass"), "check")[0]
+
+    assert 0 == run(MODULE, "check")[0]
+    page.write_text(page.read_text().replace("test_training", "test_other"))
+    code, said = run(MODULE, "check")
+    assert 0 != code
+    assert "Remedy: `make coverage`" in said
 
 
-@pytest.mark.parametrize("body", ["assert False", "pytest.skip()", "pytest.xfail()"])
-def test_no_page_without_proof(run: Run, tmp_path: Path, body: str) -> None:
-    """When the test that would be named did not pass, the run fails, says which, and writes nothing."""
-    code, said = run(MODULE.format(body=body))
+def test_no_page_without_proof(run: Run, tmp_path: Path) -> None:
+    """When a test that would be named did not pass, the run fails, says which, and writes nothing."""
+    code, said = run(MODULE + UNPROVED, "write")
     assert 1 == code
-    assert "executes CreateTrainingJob: tests/test_it.py::test_training" in said
+    for operation, outcome in (("Model", "failed"), ("Endpoint", "skipped"), ("Pipeline", "expected to fail")):
+        assert f"executes Create{operation}: tests/test_it.py::test_{operation.lower()} {outcome}" in said, said
+    assert "executes CreateTrainingJob:" not in said
     assert not (tmp_path / "localcloud" / "COVERAGE.md").exists()
 
 
@@ -112,16 +134,6 @@ def test_no_page_without_proof(run: Run, tmp_path: Path, body: str) -> None:
 )
 def test_wrong_marks(run: Run, mark: str, message: str) -> None:
     """A mark that names no operation, or one that the code refuses, fails the run."""
-    code, said = run(MODULE.format(body="pass").replace("CreateTrainingJob", mark))
+    code, said = run(MODULE.replace("CreateTrainingJob", mark), "write")
     assert 0 != code
     assert message in said
-
-
-def test_an_old_page_is_noticed(run: Run, tmp_path: Path) -> None:
-    """The check fails when a test has lost its mark, and says what to do."""
-    run(MODULE.format(body="pass"))
-    page = tmp_path / "localcloud" / "COVERAGE.md"
-    page.write_text(page.read_text().replace("test_training", "test_other"))
-    code, said = run(MODULE.format(body="pass"), "check")
-    assert 0 != code
-    assert "Remedy: `make coverage`" in said
