@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _BUCKET = "flightdeck-lake"
 _ROLE = "arn:aws:iam::123456789012:role/flightdeck-jobs"
-_PROGRAM = b'print("the environment is ready")\n'
+_PROGRAM = b'print("the environment is ready")'
 _SECONDS = 900.0
 _POLL_SECONDS = 0.2
 _CLUSTER: Any = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
