@@ -48,6 +48,13 @@ def describe(cloud: LocalCloud, case: Case) -> tuple[str | None, dict[str, Any]]
     return description[f"{case.kind.capitalize()}JobStatus"], description
 
 
+def is_running(cloud: LocalCloud, case: Case) -> bool:
+    """Whether a case's resource is on its way; a job's program has begun then."""
+    status, description = describe(cloud, case)
+    is_job = case.kind in {"training", "processing", "transform"}
+    return status in RUNNING and (not is_job or f"{case.kind.capitalize()}StartTime" in description)
+
+
 def stop(cloud: LocalCloud, case: Case) -> None:
     """Stop the resource of a case."""
     sagemaker = cloud.client("sagemaker")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tests.contract.local_cloud import LocalCloud, until
 from tests.contract.operators.cases import RUNS, Case
 from tests.contract.operators.programs import prepare, release
-from tests.contract.operators.resources import NOT_FINAL, RUNNING, create, describe, stop
+from tests.contract.operators.resources import NOT_FINAL, create, describe, is_running, stop
 from tests.pipeline.running import wait_for
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Runs:
 
     def _is_waiting(self, case: Case, task: TaskInstance) -> bool:
         expected = "deferred" if case.wait == "deferrable" else "running"
-        return task.state == expected and describe(self.cloud, case)[0] in RUNNING
+        return task.state == expected and is_running(self.cloud, case)
 
     def _look(self, case: Case, task: TaskInstance) -> Seen:
         rest = self.airflow.rest
