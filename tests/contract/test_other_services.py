@@ -21,7 +21,7 @@ from localcloud.clients import client_environment
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.contract.local_cloud import LocalCloud
+    from tests.contract.conftest import StartCloud
 
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 # what differs from run to run, by name
@@ -274,9 +274,9 @@ def deployments(ask: Both) -> None:
     ],
     ids=lambda talk: talk.__name__,
 )
-def test_same_answers(cloud: LocalCloud, moto: str, talk: Callable[[Both], None]) -> None:
-    """The local cloud answers a conversation as bare moto does."""
-    bare, local = Both(moto), Both(cloud.endpoint)
+def test_same_answers(start_cloud: StartCloud, moto: str, talk: Callable[[Both], None]) -> None:
+    """A local cloud that nobody else talks to answers a conversation as bare moto does."""
+    bare, local = Both(moto), Both(start_cloud().endpoint)
     talk(bare)
     talk(local)
     assert bare.answers == local.answers
