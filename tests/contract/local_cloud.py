@@ -71,6 +71,8 @@ class LocalCloud:
     """One running cloud. `bucket` exists in it; `within` is a command that runs it in surroundings of its own."""
 
     bucket = "data"
+    # of each call: what a client repeats, no test sees, and a server that is gone is asked for half a minute
+    attempts = 1
 
     def __init__(self, root: Path, *options: str, within: Sequence[str] = ()) -> None:
         self.root = root
@@ -104,7 +106,7 @@ class LocalCloud:
                 region_name=values["AWS_REGION"],
                 aws_access_key_id=values["AWS_ACCESS_KEY_ID"],
                 aws_secret_access_key=values["AWS_SECRET_ACCESS_KEY"],
-                config=Config(user_agent_appid=application) if application else Config(),  # type: ignore[call-arg]
+                config=Config(user_agent_appid=application, retries={"total_max_attempts": self.attempts}),  # type: ignore[call-arg]
             )
         return self._clients[key]
 

@@ -18,8 +18,10 @@ WAITS = "import time\nprint('waiting', flush=True)\ntime.sleep(600)\n"
 
 @pytest.fixture
 def patient(start_cloud: StartCloud) -> LocalCloud:
-    """Return a cloud whose conditions are this test's own."""
-    return start_cloud("--slots", "4")
+    """Return a cloud whose conditions are this test's own, asked by clients that repeat what fails."""
+    cloud = start_cloud("--slots", "4")
+    cloud.attempts = 5
+    return cloud
 
 
 def calls(cloud: LocalCloud, operation: str) -> list[int]:

@@ -149,6 +149,13 @@ def _make_server(listener: socket.socket, application: Any) -> "BaseWSGIServer":
     from moto.moto_server.werkzeug_app import MotoRequestHandler  # noqa: PLC0415 - see above
     from werkzeug.serving import make_server  # noqa: PLC0415 - moto, when it is served
 
+    class Handler(MotoRequestHandler):
+        def end_headers(self) -> None:
+            # Headers and body leave in one piece: botocore takes headers whose body never came, because the server
+            # was killed between the two, for an empty answer.
+            self.wfile = self.connection.makefile("wb", 1 << 16)
+            super().end_headers()
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     host, port = listener.getsockname()[:2]
-    return make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler, fd=listener.fileno())
+    return make_server(host, port, application, threaded=True, request_handler=Handler, fd=listener.fileno())
