@@ -38,10 +38,10 @@ test: setup ## the whole test suite
 	$(RUN) -m pytest
 
 verify: setup .local/sagemaker-sdk.stamp ## everything, the slow matrices too; needs a Python 3.12 on PATH
-	$(RUN) -m pytest -m "" --coverage-page write --report docs/verified.md
+	$(RUN) -m pytest -m "" --coverage-page=write --report=docs/verified.md
 
 coverage: setup .local/sagemaker-sdk.stamp ## write localcloud/COVERAGE.md after running the tests that it names
-	$(RUN) -m pytest -m "" --coverage-page prove tests/contract
+	$(RUN) -m pytest -m "" --coverage-page=prove tests/contract
 
 demo: setup ## the pipeline on four real months, verified; nothing is left running
 	@$(RUN) -m deploy.laptop.demo --cloud-port $(CLOUD_PORT) --airflow-port $(AIRFLOW_PORT)

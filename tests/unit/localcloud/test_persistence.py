@@ -10,13 +10,17 @@ from typing import Any
 import moto.backend_index
 import pytest
 from moto.backends import get_backend
+from moto.core.base_backend import AccountSpecificBackend
 from moto.iam.models import iam_backends
 from moto.s3.models import FakeKey
+from moto.sqs.models import sqs_backends
 
 from localcloud.aws.persistence.codec import UnknownBackendError, address_of, backend_at, decode, encode
 from localcloud.aws.persistence.database import Database, Part
 from localcloud.aws.persistence.layouts import NOT_KEPT, STRIPS, layout_of
 from localcloud.aws.persistence.requests import Request, Target
+from localcloud.aws.persistence.state import VERSIONS as STATE_VERSIONS
+from localcloud.aws.persistence.state import State
 from localcloud.errors import StateError
 
 ACCOUNT = "123456789012"
@@ -172,6 +176,33 @@ def test_reads(operation: str, expected: bool) -> None:  # noqa: FBT001 - a colu
 def test_targets(host: str, path: str, query: str, expected: Target | None) -> None:
     """A request to S3 names its object by its path, unless its host names the bucket."""
     assert expected == Request("s3", "PutObject", host, path, query, b"").s3_target()
+
+
+def test_what_was_seen_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader's answer leaves when what it saw is kept, also while the request that made it is not over."""
+    monkeypatch.setattr(AccountSpecificBackend, "__getitem__", AccountSpecificBackend.__getitem__)
+    state = State(tmp_path)
+    state.restore()
+    made, seen = threading.Event(), threading.Event()
+
+    def create() -> None:
+        sqs_backends[ACCOUNT]["eu-north-1"].create_queue("seen-early")
+        made.set()
+        seen.wait(60)
+
+    writer = threading.Thread(
+        target=state.around, args=(Request("sqs", "CreateQueue", "127.0.0.1", "/", "", b"seen-early"), create)
+    )
+    writer.start()
+    try:
+        assert made.wait(60)
+        read = Request("sqs", "ListQueues", "127.0.0.1", "/", "", b"")
+        assert state.around(read, lambda: list(sqs_backends[ACCOUNT]["eu-north-1"].queues)) == ["seen-early"]
+        kept = [part.data or b"" for _, part in Database(tmp_path, STATE_VERSIONS).parts()]
+    finally:
+        seen.set()
+        writer.join()
+    assert any(b"seen-early" in data for data in kept)
 
 
 @pytest.mark.verify

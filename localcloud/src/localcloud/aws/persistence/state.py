@@ -5,7 +5,7 @@ import pickle
 import platform
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,6 +56,8 @@ class State:
         self._database = Database(folder, VERSIONS)
         self._signs: dict[Address, Signs] = {}
         self._digests: dict[tuple[Address, tuple[str, ...]], bytes] = {}
+        # the requests that are being carried out and may change something, with the backends that each has reached
+        self._unsaved: dict[int, tuple[Request, dict[int, BaseBackend]]] = {}
         self.not_kept: dict[str, str] = self._database.problems()
         for place, why in self.not_kept.items():
             _say(place, why)
@@ -100,24 +102,34 @@ class State:
         threading.Thread(target=self._save_for_ever, name="state", daemon=True).start()
 
     def around(self, request: Request, carry_out: Callable[[], _T]) -> _T:
-        """Carry a request out and keep what it changed; return its answer."""
+        """Carry a request out and keep what it changed, and what it may have seen; return its answer."""
         with reached.by_request() as backends:
+            if not request.reads:
+                self._unsaved[id(backends)] = (request, backends)
             try:
                 return carry_out()
             finally:
-                self.save({} if request.reads else backends, request)
+                own = self._unsaved.pop(id(backends), None)
+                self.save([*([own] if own else []), *self._seen(backends)])
 
-    def save(self, backends: dict[int, BaseBackend], request: Request | None = None) -> None:
-        """Keep what has changed in some backends, and what threads have changed."""
-        if not backends and not reached.changed_outside.is_set():
+    def _seen(self, backends: dict[int, BaseBackend]) -> Iterator[tuple[Request, dict[int, BaseBackend]]]:
+        """Return the requests whose changes can be seen in some backends before they are saved."""
+        for request, others in list(self._unsaved.values()):
+            shared = {key: backend for key, backend in list(others.items()) if key in backends}
+            if shared:
+                yield request, shared
+
+    def save(self, requests: Sequence[tuple[Request, Mapping[int, BaseBackend]]] = ()) -> None:
+        """Keep what requests have changed in the backends that each has reached, and what threads have changed."""
+        if not any(backends for _, backends in requests) and not reached.changed_outside.is_set():
             return
         with reached.CHANGES, reached.unnoticed():
             outside, changed = reached.take()
-            for backend in backends.values():
-                self._save(backend, Occasion(request, changed))
+            for request, backends in requests:
+                for backend in backends.values():
+                    self._save(backend, Occasion(request, changed))
             for backend in outside:
-                if id(backend) not in backends:
-                    self._save(backend, Occasion(None, changed))
+                self._save(backend, Occasion(None, changed))
             if changed:
                 for backend in _sagemaker_backends():
                     self._save(backend, Occasion(BY_THREADS, changed))
@@ -206,7 +218,7 @@ class State:
         while True:
             reached.changed_outside.wait()
             pause.wait(_PAUSE_SECONDS)
-            self.save({})
+            self.save()
 
 
 def _sagemaker_backends() -> list[BaseBackend]:

@@ -191,9 +191,10 @@ class Front(SageMakerResponse):
                 raise ResourceInUseException(message)
             self.running.check_quota(kind.word, hosts)
             try:
-                answer = store()
-                record = Record(table[name], kind.status_field)
-                record.begin()
+                with unchanging():  # moto's fresh record is Completed: nobody may save it like that
+                    answer = store()
+                    record = Record(table[name], kind.status_field)
+                    record.begin()
                 work = run(record)
                 record.announce()
                 self.running.start(kind.word, name, record, work, hosts, needs_slot=needs_slot)
