@@ -150,11 +150,11 @@ def _make_server(listener: socket.socket, application: Any) -> "BaseWSGIServer":
     from werkzeug.serving import make_server  # noqa: PLC0415 - moto, when it is served
 
     class Handler(MotoRequestHandler):
-        def end_headers(self) -> None:
+        def send_response(self, code: int, message: str | None = None) -> None:
             # Headers and body leave in one piece: botocore takes headers whose body never came, because the server
-            # was killed between the two, for an empty answer.
+            # was killed between the two, for an empty answer. ("100 Continue" does not come by here, and may not wait.)
             self.wfile = self.connection.makefile("wb", 1 << 16)
-            super().end_headers()
+            super().send_response(code, message)
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     host, port = listener.getsockname()[:2]
