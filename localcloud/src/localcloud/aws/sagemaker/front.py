@@ -23,7 +23,7 @@ from localcloud.aws.sagemaker.conditions import Conditions
 from localcloud.aws.sagemaker.endpoints.serving import ServingEndpoints
 from localcloud.aws.sagemaker.instancemetrics import NAMESPACES, InstanceMetrics
 from localcloud.aws.sagemaker.jobs.execution import Surroundings
-from localcloud.aws.sagemaker.jobs.records import IN_PROGRESS, STOPPING, Record, unchanging
+from localcloud.aws.sagemaker.jobs.records import IN_PROGRESS, STOPPING, Record, unchanging, unseen
 from localcloud.aws.sagemaker.monitoring.timer import Timer
 from localcloud.engine.engine import ONE_HOST, Engine, Host, Job, Outcome, Work
 from localcloud.engine.store import JobStatus
@@ -191,7 +191,7 @@ class Front(SageMakerResponse):
                 raise ResourceInUseException(message)
             self.running.check_quota(kind.word, hosts)
             try:
-                with unchanging():  # moto's fresh record is Completed: nobody may save it like that
+                with unseen():  # moto's fresh record is Completed: nobody may keep it like that
                     answer = store()
                     record = Record(table[name], kind.status_field)
                     record.begin()

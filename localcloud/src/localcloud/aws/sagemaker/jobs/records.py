@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from localcloud.aws.persistence.reached import changing
+from localcloud.aws.persistence.reached import CHANGES, changing
 from localcloud.aws.sagemaker.changes import job_changed
 from localcloud.engine.store import JobStatus
 
@@ -37,6 +37,13 @@ def utc_now() -> datetime:
 def unchanging() -> Iterator[None]:
     """Let no other thread change any record while the block runs, so that what is read belongs together."""
     with _CHANGES:
+        yield
+
+
+@contextlib.contextmanager
+def unseen() -> Iterator[None]:
+    """Let no other thread read, change or save any record while the block runs."""
+    with _CHANGES, CHANGES:
         yield
 
 

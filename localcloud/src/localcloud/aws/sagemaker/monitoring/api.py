@@ -235,7 +235,7 @@ def resume(backend: SageMakerModelBackend, running: RunningJobs) -> None:
         set_schedule(schedule, backend, running)
     for execution in executions_of(backend).values():
         if execution.job is None and execution.failure is None:
-            execution.failure = "InternalServerError: the local cloud was stopped before the job was created"
+            execution.change(failure="InternalServerError: the local cloud was stopped before the job was created")
 
 
 def _scheduled_within(execution: Execution, request: dict[str, Any]) -> bool:

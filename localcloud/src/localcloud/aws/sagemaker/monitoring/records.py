@@ -9,6 +9,7 @@ from typing import Any
 
 from moto.sagemaker.models import SageMakerModelBackend
 
+from localcloud.aws.persistence.reached import changing
 from localcloud.aws.sagemaker.front import own_table
 from localcloud.aws.sagemaker.jobs.records import utc_now
 
@@ -62,9 +63,7 @@ class MonitoringSchedule:
 
     def change(self, **fields: object) -> None:
         """Change attributes."""
-        for field, value in fields.items():
-            setattr(self, field, value)
-        self.last_modified_time = utc_now()
+        _change(self, fields)
 
 
 class Execution:
@@ -79,6 +78,10 @@ class Execution:
         self.creation_time = self.last_modified_time = utc_now()
         self.job: str | None = None
         self.failure: str | None = None
+
+    def change(self, **fields: object) -> None:
+        """Change attributes."""
+        _change(self, fields)
 
     def shown(self, backend: SageMakerModelBackend) -> dict[str, Any]:
         """Return the execution's summary."""
@@ -105,6 +108,13 @@ class Execution:
         state = str(job.processing_job_status)
         said = str(getattr(job, "exit_message", None) or "")
         return WITH_VIOLATIONS if state == "Completed" and said.startswith(WITH_VIOLATIONS) else state
+
+
+def _change(record: MonitoringSchedule | Execution, fields: Mapping[str, object]) -> None:
+    with changing(record):
+        for field, value in fields.items():
+            setattr(record, field, value)
+        record.last_modified_time = utc_now()
 
 
 def schedules_of(backend: SageMakerModelBackend) -> dict[str, MonitoringSchedule]:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from botocore.exceptions import ClientError
 from moto.sagemaker.models import SageMakerModelBackend
 
+from localcloud.aws.persistence.reached import changing
 from localcloud.aws.sagemaker.front import RunningJobs
 from localcloud.aws.sagemaker.jobs.failures import JobFailedError
 from localcloud.aws.sagemaker.jobs.records import utc_now
@@ -47,7 +48,8 @@ def set_schedule(schedule: MonitoringSchedule, backend: SageMakerModelBackend, r
         return
 
     def run(scheduled: datetime) -> None:
-        schedule.waits_to_run_once = False
+        with changing(schedule):
+            schedule.waits_to_run_once = False
         if schedules_of(backend).get(schedule.name) is schedule:
             if hours is not None:
                 running.timer.set(schedule.arn, hours.after(scheduled), run)
@@ -63,25 +65,28 @@ def _execute(
     job = job_of(schedule, backend)
     execution = Execution(schedule, scheduled, job.endpoint if job else None)
     name = f"model-monitoring-{scheduled:%Y%m%d%H%M}-{uuid.uuid4().hex[:24]}"
-    executions_of(backend)[name] = execution
+    with changing(execution):
+        executions_of(backend)[name] = execution
     if job is None:
-        execution.failure = f"Job definition {schedule.definition_name} does not exist."
+        execution.change(failure=f"Job definition {schedule.definition_name} does not exist.")
         return
     try:
         window = window_of(schedule, scheduled).moved(job.input)
         inputs = data_inputs(job, _base(job, backend), window, running.connections.objects())
         if not inputs:
-            execution.failure = NO_DATA
+            execution.change(failure=NO_DATA)
             return
         client = running.connections.client("sagemaker", backend.region_name)
         client.create_processing_job(**processing_request(job, name, inputs, window, schedule.name))
     except ClientError as error:
-        execution.failure = error.response["Error"].get("Message") or str(error)
+        execution.change(failure=error.response["Error"].get("Message") or str(error))
     except (JobFailedError, ValueError) as error:
-        execution.failure = str(error)
+        execution.change(failure=str(error))
     else:
-        execution.job = name
-        vars(backend.processing_jobs[name])["monitoring_schedule_arn"] = schedule.arn
+        execution.change(job=name)
+        stored = backend.processing_jobs[name]
+        with changing(stored):
+            vars(stored)["monitoring_schedule_arn"] = schedule.arn
 
 
 def window_of(schedule: MonitoringSchedule, scheduled: datetime) -> Window:
