@@ -141,3 +141,21 @@ def test_refusal_names_the_operation(cloud: LocalCloud, service: str, method: st
         getattr(client, method)(**request)
     assert caught.value.response["Error"]["Code"] == "UnsupportedOperation"
     assert time.monotonic() - began < QUICK_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("service", "method"),
+    [
+        ("iam", "generate_service_last_accessed_details"),
+        ("sns", "list_origination_numbers"),
+        ("ec2", "describe_address_transfers"),
+        ("sqs", "list_message_move_tasks"),
+    ],
+)
+def test_refusals_of_other_services(cloud: LocalCloud, service: str, method: str) -> None:
+    """What moto's other services lack is refused in the protocol that the service's client reads."""
+    client = client_of(cloud, service)
+    shape = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method]).input_shape
+    with pytest.raises(ClientError, match="localcloud: not implemented") as caught:
+        getattr(client, method)(**minimal(shape))
+    assert caught.value.response["Error"]["Code"] == "UnsupportedOperation"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
 
 from moto.iam import urls as iam_urls
 from moto.sagemaker import urls as sagemaker_urls
@@ -80,13 +81,13 @@ class _Errors:
             answer: Iterable[bytes] = self._application(environ, start_response)
         except NotImplementedError as error:
             message = f"localcloud: not implemented: {error}"
-            return _json(start_response, HTTPStatus.BAD_REQUEST, _error("UnsupportedOperation", message))
+            return _refuse(environ, start_response, HTTPStatus.BAD_REQUEST, "UnsupportedOperation", message)
         except ConnectionError:  # nobody is there to be told
             raise
         except Exception as error:  # noqa: BLE001 - the last barrier before the client
             traceback.print_exc()
             message = f"localcloud: {type(error).__name__}: {error}"
-            return _json(start_response, HTTPStatus.INTERNAL_SERVER_ERROR, _error("InternalFailure", message))
+            return _refuse(environ, start_response, HTTPStatus.INTERNAL_SERVER_ERROR, "InternalFailure", message)
         return answer
 
 
@@ -106,8 +107,22 @@ def _change_conditions(
     return _json(start_response, HTTPStatus.OK, conditions.shown())
 
 
-def _error(code: str, message: str) -> dict[str, str]:
-    return {"__type": code, "message": message}
+def _refuse(
+    environ: "WSGIEnvironment", start_response: "StartResponse", status: HTTPStatus, code: str, message: str
+) -> Iterable[bytes]:
+    """Answer with an error as the service's clients read it: XML to those that send forms, JSON to the others."""
+    if not environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        return _json(start_response, status, {"__type": code, "message": message})
+    around = (
+        "<Response><Errors>{}</Errors></Response>"
+        if environ["localcloud.request"]["service"] == "ec2"
+        else ("<ErrorResponse>{}</ErrorResponse>")
+    )
+    body = around.format(f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>").encode()
+    start_response(
+        f"{status.value} {status.phrase}", [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))]
+    )
+    return [body]
 
 
 def _json(start_response: "StartResponse", status: HTTPStatus, content: dict[str, Any]) -> Iterable[bytes]:
