@@ -1,6 +1,6 @@
 """The WSGI application: moto's dispatcher with our SageMaker, the cloud's own status page, resets and the request log.
 
-It patches nothing but moto's routing table: the root paths of SageMaker and IAM, and the paths of sagemaker-runtime.
+It patches moto's routing table: the root paths of SageMaker and IAM, and the paths of sagemaker-runtime.
 """
 
 import json

@@ -1,10 +1,14 @@
-"""moto's dispatcher, which remembers to which service a host name belongs.
+"""moto's dispatcher, which remembers to which service a host name belongs, and what a service's class has.
 
-moto asks its folders on disk and tries its URL patterns for every request: a fifth of the price of a small one.
+moto asks its folders on disk and tries its URL patterns for every request: a fifth of the price of a small one. It
+lists the methods of the service's class for every request as well: a seventh.
 """
 
+import functools
 from typing import Any
 
+import moto.core.responses
+import moto.core.utils
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 
@@ -15,6 +19,9 @@ class Dispatcher(DomainDispatcherApplication):
         """Begin without applications; each is made for its first request."""
         super().__init__(create_backend_app)
         self._backends: dict[str, Any] = {}
+        moto.core.responses.method_names_from_class = functools.cache(  # type: ignore[attr-defined] # moto's own import
+            moto.core.utils.method_names_from_class
+        )
 
     def get_backend_for_host(self, host: str | None) -> Any:
         """Return the name of the service that answers for a host name; None for one that moto does not know."""

@@ -4,12 +4,13 @@ What it does not do: operations that moto lacks. They are answered at once with 
 own answer is an HTML page with status 500, which clients retry for many seconds).
 """
 
+import inspect
 import json
 import traceback
 
 from moto.core.common_types import TYPE_RESPONSE
 from moto.core.responses import ActionResult
-from moto.core.utils import camelcase_to_underscores, method_names_from_class
+from moto.core.utils import camelcase_to_underscores
 from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.models import sagemaker_backends
 
@@ -68,7 +69,7 @@ class LocalSageMaker(
         operation = self._get_action()
         method = camelcase_to_underscores(operation)
         # helpers of the parts have names that SageMaker's generic jobs have as well: CreateJob, StopJob
-        if method not in method_names_from_class(self.__class__) or method in vars(Front):
+        if not inspect.isfunction(getattr(type(self), method, None)) or method in vars(Front):
             return _refusal(f"localcloud does not implement the SageMaker operation {operation}")
         try:
             check_constraints(operation, self.request_body())
