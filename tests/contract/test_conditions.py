@@ -57,7 +57,6 @@ def test_a_quota_of_instances(patient: LocalCloud) -> None:
     assert second["TrainingJobStatus"] == "Completed"
 
 
-@pytest.mark.executes("DescribeTrainingJob")
 def test_throttled_calls(patient: LocalCloud) -> None:
     """Calls over rate and burst are answered with ThrottlingException, which botocore retries; others are not."""
     patient.finished("Training", patient.train("asked-often", "pass"))
@@ -72,7 +71,6 @@ def test_throttled_calls(patient: LocalCloud) -> None:
     assert statuses[:2] == [200, 200]
 
 
-@pytest.mark.executes("CreateTrainingJob")
 def test_an_answer_that_is_held_back(patient: LocalCloud) -> None:
     """A held operation has been carried out although its answer does not come before the conditions change."""
     answers: list[str] = []
@@ -93,7 +91,6 @@ def _described(cloud: LocalCloud, name: str) -> dict[str, Any] | None:
         return None
 
 
-@pytest.mark.executes("DescribeTrainingJob")
 def test_errors_and_resets(patient: LocalCloud) -> None:
     """So many calls are answered with an error or none, and the next one is answered as ever; botocore retries both."""
     patient.finished("Training", patient.train("behind-faults", "pass"))

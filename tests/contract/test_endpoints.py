@@ -339,7 +339,7 @@ def test_lost_artifact(cloud: LocalCloud) -> None:
     )
 
 
-@pytest.mark.executes("DeleteEndpoint", "ListEndpoints", "ListEndpointConfigs", "DeleteEndpointConfig")
+@pytest.mark.executes("DeleteEndpoint", "ListEndpoints")
 def test_delete(cloud: LocalCloud, config: str) -> None:
     """A deleted endpoint's process is gone, its name is free and nothing answers; the configuration stays."""
     sagemaker = cloud.client("sagemaker")

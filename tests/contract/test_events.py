@@ -148,7 +148,6 @@ def test_events_of_an_endpoint(cloud: LocalCloud, listen: Listen) -> None:
     assert in_service["detail"]["ProductionVariants"][0]["VariantName"] == "only"
 
 
-@pytest.mark.executes("CreateModelPackage", "UpdateModelPackage")
 def test_events_of_a_model_package(cloud: LocalCloud, listen: Listen) -> None:
     """Creation and approval of a version are told; a rule for Approved gets the approval alone."""
     group: dict[str, Any] = {

@@ -30,7 +30,7 @@ def create(cloud: LocalCloud, name: str, **request: Any) -> None:
     cloud.client("sagemaker").create_model(**{"ModelName": name, "ExecutionRoleArn": ROLE, **request})
 
 
-@pytest.mark.executes("CreateModel", "DescribeModel", "DeleteModel", "CreateTransformJob")
+@pytest.mark.refuses("DescribeModel", "DeleteModel")
 def test_life(cloud: LocalCloud) -> None:
     """A model is described with all that was asked for; a deleted one is unknown, and serves no new job."""
     sagemaker = cloud.client("sagemaker")
@@ -57,7 +57,6 @@ def test_life(cloud: LocalCloud) -> None:
         transform(cloud, "kept", "kept")
 
 
-@pytest.mark.executes("ListModels")
 def test_list(cloud: LocalCloud) -> None:
     """Models are listed by name or time, newest first unless asked otherwise, in pages."""
     sagemaker = cloud.client("sagemaker")

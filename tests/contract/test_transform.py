@@ -136,6 +136,7 @@ def test_description_and_list(cloud: LocalCloud, model: str) -> None:
     found = cloud.client("sagemaker").list_transform_jobs(NameContains="listed", StatusEquals="Completed")
     names = [summary["TransformJobName"] for summary in found["TransformJobSummaries"]]
     assert names == ["listed-2", "listed-1"]
+    assert cloud.get("listed-1/out/a.csv.out") == b"2.0"
 
 
 @pytest.mark.executes("CreateTransformJob", "StopTransformJob")

@@ -43,7 +43,7 @@ def test_script_processor(sdk: Sdk, cloud: LocalCloud) -> None:
     assert b"12 for sdk" == cloud.get("sdk/sums/sum.txt")
 
 
-@pytest.mark.executes("CreateModel", "CreateEndpoint", "InvokeEndpoint", "CreateTransformJob", "CreateModelPackage")
+@pytest.mark.executes("CreateModel", "CreateEndpoint", "InvokeEndpoint", "CreateTransformJob")
 def test_model_builder(sdk: Sdk, cloud: LocalCloud) -> None:
     """ModelBuilder builds, deploys, transforms with and registers a model that answers by its own script."""
     artifact = cloud.put("sdk/model.tar.gz", archive({"factor.json": '{"factor": 3}'}))
