@@ -170,6 +170,22 @@ def test_searches_that_are_refused(cloud: LocalCloud, item: dict[str, str], mess
     assert caught.value.response["Error"]["Code"] == "ValidationException"
 
 
+@pytest.mark.parametrize(
+    ("resource", "expression"),
+    [
+        ("Pipeline", {"Filters": [{"Name": "PipelineName", "Operator": "Exists"}]}),
+        ("Pipeline", {"Filters": [{"Name": "PipelineName", "Value": "x"}]}),
+        ("Experiment", {"Filters": [{"Name": "ExperimentName", "Operator": "In", "Value": "x,y"}]}),
+        ("Pipeline", {"Operator": "Or"}),
+        ("PipelineExecution", {}),
+    ],
+)
+def test_searches_that_moto_would_answer_wrongly(cloud: LocalCloud, resource: str, expression: dict[str, Any]) -> None:
+    """Of other resources only filters of Equals are taken; the rest is refused instead of finding nothing."""
+    with pytest.raises(ClientError, match=f"searches resources of the type {resource} by filters of the operator"):
+        cloud.client("sagemaker").search(Resource=resource, SearchExpression=expression)
+
+
 @pytest.mark.refuses("ListTags")
 def test_tags(cloud: LocalCloud, jobs: list[dict[str, Any]]) -> None:
     """A tag that is added again is replaced; Search finds the new value; a removed one is gone."""

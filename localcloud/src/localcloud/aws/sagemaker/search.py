@@ -4,7 +4,7 @@ How it works: a property is looked up by its path (`InputDataConfig.DataSource.S
 where lists are in between; `HyperParameters.x`, `Metrics.x` and `Tags.x` by the name or key.
 
 What it does not do: resources other than training jobs, tuning jobs, endpoints, model packages and their groups; moto
-answers for the others. VisibilityConditions have no effect.
+answers for the others, if all filters say Equals. VisibilityConditions have no effect.
 """
 
 import operator
@@ -56,6 +56,7 @@ class Search(Front):
         check_constraints("Search", request)
         resource = request["Resource"]
         if resource not in _SEARCHED:
+            _check_left_to_moto(resource, request.get("SearchExpression") or {})
             return super().search()
         table, describe = _SEARCHED[resource]
         records: Any = get_service_model("sagemaker").shape_for("SearchRecord")
@@ -95,6 +96,18 @@ class _Item:
         if isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         return value is not None, type(value).__name__, value
+
+
+def _check_left_to_moto(resource: str, expression: Mapping[str, Any]) -> None:
+    """Refuse what moto would answer wrongly, or not at all, instead of finding something else."""
+    filters = expression.get("Filters") or []
+    plain = all(item.get("Operator") == "Equals" and "Value" in item for item in filters)
+    if resource == "PipelineExecution" or not plain or expression.keys() - {"Filters"}:
+        message = (
+            f"localcloud searches resources of the type {resource} by filters of the operator Equals alone, and "
+            f"pipeline executions not at all. With all operators it searches {', '.join(_SEARCHED)}."
+        )
+        raise ValidationError(message)
 
 
 def _check_expression(expression: Mapping[str, Any], shape: Any) -> None:
