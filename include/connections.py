@@ -14,6 +14,7 @@ AWS_CONN_ID = "flightdeck_aws"
 LAKE_VARIABLE = "lake_uri"
 FEED_VARIABLE = "feed_uri"
 JOB_ROLE_VARIABLE = "job_role_arn"
+DEPLOYMENT_VARIABLE = "flightdeck_deployment"
 
 
 def open_lake() -> Lake:
@@ -29,6 +30,15 @@ def open_feed() -> Lake:
 def job_role() -> str:
     """Return the ARN of the IAM role that cloud jobs run as."""
     return str(Variable.get(JOB_ROLE_VARIABLE))
+
+
+def deployment_id() -> str:
+    """Return what tells this Airflow's remote jobs from those of others in the same account.
+
+    The variable ``flightdeck_deployment``; where there is none, the lake's address. Give it another value when the
+    metadata database is begun anew over the same lake.
+    """
+    return str(Variable.get(DEPLOYMENT_VARIABLE, default=None) or Variable.get(LAKE_VARIABLE))
 
 
 def _open(variable: str) -> Lake:

@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from include.core.months import Month
+from include.jobs.identity import TaskIdentity
 
 # a shared, busy machine makes any example slow now and then; the suite's own time limit is the one that counts
 settings.register_profile("no deadline", deadline=None)
@@ -37,3 +38,18 @@ def labels_and_numbers(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     number = st.floats(-1e4, 1e4).map(lambda drawn: round(drawn, 3))
     labels = draw(st.lists(number, min_size=size, max_size=size).filter(lambda drawn: max(drawn) - min(drawn) > 1))
     return np.array(labels), np.array(draw(st.lists(number, min_size=size, max_size=size)))
+
+
+# a task instance with whatever ids
+task_identities = st.builds(TaskIdentity, st.text(), st.text(), st.text(), st.text(), st.integers(-1, 5000))
+
+# requests as plain JSON, without floats that equal integers
+json_documents = st.dictionaries(
+    st.text(max_size=4),
+    st.recursive(
+        st.one_of(st.none(), st.integers(2, 9), st.text(max_size=4)),
+        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)),
+        max_leaves=5,
+    ),
+    max_size=4,
+)
