@@ -14,6 +14,7 @@ from include.connections import job_role, open_lake
 from include.core import assets
 from include.core.due import NotDue
 from include.core.model_spec import load_model, load_models
+from include.jobs.result import JobResult
 from include.jobs.sagemaker import ProcessingJobOperator
 from include.stages import monitoring as stage
 
@@ -38,7 +39,7 @@ def monitor(spec: ModelSpec) -> None:
 
     @task
     def keep_plots(months: list[str], plotting: dict[str, Any]) -> list[str]:
-        return stage.keep_plots(open_lake(), load_model(model), months, plotting["Processing"])
+        return stage.keep_plots(open_lake(), load_model(model), months, JobResult(**plotting))
 
     @task(outlets=[assets.retrain(model)])
     def decide(months: list[str]) -> dict[str, Any]:  # noqa: ARG001 - decides when they are measured

@@ -11,6 +11,7 @@ from include.connections import job_role, open_lake
 from include.core import assets
 from include.core.due import NotDue
 from include.core.model_spec import load_model, load_models
+from include.jobs.result import JobResult
 from include.jobs.sagemaker import ModelOperator, TransformJobOperator
 from include.stages import scoring as stage
 
@@ -32,7 +33,7 @@ def score(spec: ModelSpec) -> None:
     @task(outlets=[assets.predictions(model)])
     def publish(scored: dict[str, Any], model_version: int, transform: dict[str, Any]) -> dict[str, Any]:
         return stage.take_predictions(
-            open_lake(), load_model(model), stage.MonthToScore(**scored), model_version, transform["Transform"]
+            open_lake(), load_model(model), stage.MonthToScore(**scored), model_version, JobResult(**transform)
         ).model_dump()
 
     @task

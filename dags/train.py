@@ -16,6 +16,7 @@ from include.core import assets
 from include.core.due import NotDue
 from include.core.model_spec import load_model, load_models
 from include.core.promotion import PromotionRecord
+from include.jobs.result import JobResult
 from include.jobs.sagemaker import ProcessingJobOperator, TrainingJobOperator
 from include.registry.model_package import mirror
 from include.stages import training as stage
@@ -45,7 +46,7 @@ def train(spec: ModelSpec) -> None:
             open_lake(),
             load_model(model),
             stage.TrainingPlan(**plan),
-            training["Training"],
+            JobResult(**training),
             job_role(),
         )
 
@@ -55,8 +56,8 @@ def train(spec: ModelSpec) -> None:
             open_lake(),
             load_model(model),
             stage.TrainingPlan(**plan),
-            training["Training"],
-            evaluation["Processing"],
+            JobResult(**training),
+            JobResult(**evaluation),
         ).model_dump(mode="json")
 
     @task

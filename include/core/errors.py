@@ -7,9 +7,12 @@
     │   ├── FeatureCheckFailed   features that break a check: duplicate keys, missing rows, a leaked label
     │   ├── EvaluationRefused    a comparison that would not be fair: the holdout was trained on
     │   ├── ArtifactError        an artifact that is missing, empty or not the one that was recorded
-    │   └── RemoteJobFailed      a cloud's job that did not end well
+    │   ├── RemoteJobFailed      a cloud's job that did not end well
+    │   ├── RequestConflict      a cloud's job that runs for the task with another request
+    │   └── RequestRefused       a request that the cloud does not accept
     └── TransientError           trying again can help
-        └── RecordConflict       somebody else wrote the same promotion record at the same moment
+        ├── RecordConflict       somebody else wrote the same promotion record at the same moment
+        └── RemoteJobInterrupted a cloud's job that ended for want of machines, or by the cloud's own fault
 
 A message says what is wrong, where, which rule it breaks and what to do about it. Not here: exceptions of Airflow or
 of a cloud, which pass through unchanged.
@@ -68,5 +71,17 @@ class RemoteJobFailed(TerminalError):
     """A cloud's job ended as failed or stopped."""
 
 
+class RequestConflict(TerminalError):
+    """A cloud's job runs for the task with another request than the task's."""
+
+
+class RequestRefused(TerminalError):
+    """A cloud does not accept a job's request."""
+
+
 class RecordConflict(TransientError):
     """Another writer created the same promotion record first."""
+
+
+class RemoteJobInterrupted(TransientError):
+    """A cloud's job ended, or cannot be followed, for a reason that is the cloud's."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from include.core.model_spec import ModelSpec
     from include.core.promotion import PromotionRecord
     from include.core.snapshots import Snapshot
+    from include.jobs.result import JobResult
 
 REPORT = "report"
 
@@ -110,13 +111,13 @@ def request_plots(lake: Lake, spec: ModelSpec, months: list[str], role: str) -> 
     return plot_request(spec, lake, publish_code(lake, spec.name), reports, role)
 
 
-def keep_plots(lake: Lake, spec: ModelSpec, months: list[str], plotting: dict[str, Any]) -> list[str]:
+def keep_plots(lake: Lake, spec: ModelSpec, months: list[str], plotting: JobResult) -> list[str]:
     """Put each month's plot beside its report and return the addresses.
 
     Raises:
         ArtifactError: the job left no plot of a month.
     """
-    folder = plotting["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
+    folder = plotting.artifacts["plot"]
     kept = []
     with tempfile.TemporaryDirectory() as scratch:
         for month in months:

@@ -17,6 +17,7 @@ from include.registry.verification import verify_artifact
 if TYPE_CHECKING:
     from include.core.lake import Lake
     from include.core.model_spec import ModelSpec
+    from include.jobs.result import JobResult
 
 
 class ScoredMonth(BaseModel, frozen=True):
@@ -79,7 +80,7 @@ def plan_scoring(lake: Lake, spec: ModelSpec, role: str) -> ScoringPlan | NotDue
 
 
 def take_predictions(
-    lake: Lake, spec: ModelSpec, scored: MonthToScore, model_version: int, transform: dict[str, Any]
+    lake: Lake, spec: ModelSpec, scored: MonthToScore, model_version: int, transform: JobResult
 ) -> ScoredMonth:
     """Check a transform job's output against the month's features and make it the month's predictions.
 
@@ -88,8 +89,8 @@ def take_predictions(
     """
     from include.warehouse.predictions import publish_predictions  # noqa: PLC0415 - only this task pays for pandas
 
-    features = transform["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
-    output = f"{transform['TransformOutput']['S3OutputPath']}/{features.rpartition('/')[2]}.out"
+    features = scored.transform["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
+    output = f"{transform.artifacts['predictions']}/{features.rpartition('/')[2]}.out"
     snapshot = publish_predictions(
         lake,
         spec,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from include.core.months import Month
     from include.core.promotion import PromotionRecord
     from include.core.snapshots import Snapshot
+    from include.jobs.result import JobResult
 
 
 class TrainingPlan(BaseModel, frozen=True):
@@ -98,10 +99,10 @@ def request_training(lake: Lake, spec: ModelSpec, plan: TrainingPlan, role: str)
 
 
 def request_evaluation(
-    lake: Lake, spec: ModelSpec, plan: TrainingPlan, training: dict[str, Any], role: str
+    lake: Lake, spec: ModelSpec, plan: TrainingPlan, training: JobResult, role: str
 ) -> dict[str, Any]:
     """Return the request of the job that compares the candidate with the champion on the holdout."""
-    models = {"candidate": (training["ModelArtifacts"]["S3ModelArtifacts"], plan.code)}
+    models = {"candidate": (training.artifacts["model"], plan.code)}
     champion = current_champion(lake, spec.name)
     if champion is not None:
         models["champion"] = (champion.artifact, CodePackage(uri=champion.code))
@@ -109,7 +110,7 @@ def request_evaluation(
 
 
 def record_decision(
-    lake: Lake, spec: ModelSpec, plan: TrainingPlan, training: dict[str, Any], evaluation: dict[str, Any]
+    lake: Lake, spec: ModelSpec, plan: TrainingPlan, training: JobResult, evaluation: JobResult
 ) -> PromotionRecord:
     """Decide about the candidate and record it; a candidate that is recorded already keeps its record.
 
@@ -117,14 +118,14 @@ def record_decision(
         lake: Where the report is read and the record is written.
         spec: The model.
         plan: What the candidate was trained and compared on.
-        training: The training job's description.
-        evaluation: The evaluation job's description.
+        training: The training job.
+        evaluation: The evaluation job.
 
     Raises:
         ArtifactError: the artifact or the report is missing.
         RecordConflict: the champion changed since the candidate was compared with it.
     """
-    known = record_of_job(lake, spec.name, training["TrainingJobName"])
+    known = record_of_job(lake, spec.name, training.job_name)
     if known is not None:
         return known
     champion = current_champion(lake, spec.name)
@@ -135,14 +136,13 @@ def record_decision(
             rule="a candidate is compared with the champion that it would replace",
             remedy="run the training again",
         )
-    folder = evaluation["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
-    report_uri = f"{folder}/evaluation.json"
+    report_uri = f"{evaluation.artifacts['evaluate']}/evaluation.json"
     report = read_report(_content(lake, report_uri))
-    artifact = training["ModelArtifacts"]["S3ModelArtifacts"]
+    artifact = training.artifacts["model"]
     candidate = Candidate(
         model=spec.name,
         platform="sagemaker",
-        job_name=training["TrainingJobName"],
+        job_name=training.job_name,
         artifact=artifact,
         artifact_sha256=hashlib.sha256(_content(lake, artifact)).hexdigest(),
         code=plan.code.uri,

@@ -10,6 +10,8 @@ import pandas as pd
 from include.core.lake import Lake, features_prefix, raw_prefix
 from include.core.model_spec import load_model
 from include.core.snapshots import read_snapshot, write_snapshot
+from include.jobs.completion import Completion
+from include.jobs.kinds import PROCESSING, TRAINING
 from include.registry.promotions import current_champion, promotion_records
 from include.stages.training import TrainingPlan, plan_training, record_decision, request_evaluation, request_training
 from tests.pipeline.running import LANDED, wait_for
@@ -17,6 +19,8 @@ from tests.pipeline.running import LANDED, wait_for
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from include.jobs.kinds import JobKind
+    from include.jobs.result import JobResult
     from tests.pipeline.running import Laptop
 
 ROLE = "arn:aws:iam::123456789012:role/flightdeck-jobs"
@@ -43,16 +47,17 @@ def with_shuffled_labels(lake: Lake, planted: Lake, folder: Path) -> None:
         write_snapshot(planted, prefix, month, rows, {})
 
 
-def finished(describe: Any, kind: str, name: str) -> dict[str, Any]:
-    """Wait for a job's end and return its description."""
+def finished(sagemaker: Any, s3: Any, kind: JobKind, name: str) -> JobResult:
+    """Wait for a job's end and return its result."""
 
     def ended() -> dict[str, Any] | None:
-        description: dict[str, Any] = describe(**{f"{kind}JobName": name})
-        return None if description[f"{kind}JobStatus"] == "InProgress" else description
+        description = kind.describe(sagemaker, name)
+        assert description is not None
+        return None if kind.ending(description) is None else description
 
     description = wait_for(ended, f"{name} to end", 120)
-    assert "Completed" == description[f"{kind}JobStatus"], description.get("FailureReason")
-    return description
+    assert "Completed" == kind.status(description), description.get("FailureReason")
+    return Completion(kind, s3, None).result(description, attempts=1, adopted=False)  # type: ignore[arg-type] # no log
 
 
 def test_shuffled_labels_are_not_released(life: Laptop, tmp_path: Path) -> None:
@@ -65,12 +70,12 @@ def test_shuffled_labels_are_not_released(life: Laptop, tmp_path: Path) -> None:
 
     training_request = request_training(planted, spec, plan, ROLE) | {"TrainingJobName": "shuffled-train"}
     sagemaker.create_training_job(**training_request)
-    training = finished(sagemaker.describe_training_job, "Training", "shuffled-train")
+    training = finished(sagemaker, planted.client, TRAINING, "shuffled-train")
     evaluation_request = request_evaluation(planted, spec, plan, training, ROLE) | {
         "ProcessingJobName": "shuffled-evaluate"
     }
     sagemaker.create_processing_job(**evaluation_request)
-    evaluation = finished(sagemaker.describe_processing_job, "Processing", "shuffled-evaluate")
+    evaluation = finished(sagemaker, planted.client, PROCESSING, "shuffled-evaluate")
 
     record = record_decision(planted, spec, plan, training, evaluation)
     assert abs(record.metrics.roc_auc - 0.5) < 0.03
