@@ -102,7 +102,7 @@ def test_a_running_job_of_another_request_is_refused(cloud: LocalCloud) -> None:
     request = training(cloud, "differs", WAITS)
     running = attempts(cloud, TRAINING, request).find_or_create()
     changed = request | {"StoppingCondition": {"MaxRuntimeInSeconds": 300}}
-    with pytest.raises(RequestConflict, match="StoppingCondition.MaxRuntimeInSeconds is 600 there and 300 here"):
+    with pytest.raises(RequestConflict, match=r"StoppingCondition\.MaxRuntimeInSeconds is 600 there and 300 here"):
         attempts(cloud, TRAINING, changed).find_or_create()
     stop(cloud, running.name)
     assert ["Stopped"] == jobs(cloud, "differs")

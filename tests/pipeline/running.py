@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MODEL_DAGS = ("ingest", "features", "train_flight_delay", "score_flight_delay")
-PROBE_DAGS = ("probe_secrets", "probe_training")
+PROBE_DAGS = ("probe_secrets", "probe_training", "probe_job_training", "probe_job_transform")
 JANUARY, FEBRUARY, MARCH, APRIL, MAY, JUNE, JULY, AUGUST, SEPTEMBER, OCTOBER = (
     Month(2013, number) for number in range(1, 11)
 )

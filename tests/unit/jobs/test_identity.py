@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from random import Random  # noqa: TC003 - hypothesis reads no annotation, but pytest does
+from typing import TYPE_CHECKING
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from include.jobs.identity import MAX_TAG_VALUE, REQUEST_TAG, TaskIdentity, request_digest
 from tests.strategies import json_documents, task_identities
+
+if TYPE_CHECKING:
+    from random import Random
 
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 TAG_VALUE = re.compile(r"[\w \t_.:/=+\-@]{0,256}")
