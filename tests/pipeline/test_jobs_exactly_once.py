@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,18 +23,20 @@ if TYPE_CHECKING:
     from tests.pipeline.running import Laptop
 
 ROLE = "arn:aws:iam::123456789012:role/flightdeck-jobs"
+# a job ends when a file of this machine is there
 TRAIN = """
 import os, time
-time.sleep({seconds})
+while not os.path.exists({gate!r}): time.sleep(0.1)
 open(os.path.join(os.environ["SM_MODEL_DIR"], "model"), "w").write("fitted")
 """
 SERVE = """
-import time
+import os, time
 def model_fn(model_dir): return None
 def transform_fn(model, body, content_type, accept):
-    time.sleep({seconds})
+    while not os.path.exists({gate!r}): time.sleep(0.1)
     return body, accept
 """
+OPEN = Path("/")
 KINDS = ("training", "transform")
 # the task dies at this request, before or after it is carried out; whether its retry then meets a job
 FAULTS = {
@@ -57,10 +60,10 @@ class Jobs:
         self.proxy = proxy
         self.sagemaker = laptop.client("sagemaker")
 
-    def start(self, kind: str, name: str, seconds: int = 1) -> DagRun:
-        """Start a run whose job takes at least ``seconds``."""
+    def start(self, kind: str, name: str, gate: Path = OPEN) -> DagRun:
+        """Start a run whose job ends when the file ``gate`` is there."""
         make = self._training if kind == "training" else self._transform
-        return self.laptop.rest.trigger(f"probe_job_{kind}", {"request": make(name, seconds)})
+        return self.laptop.rest.trigger(f"probe_job_{kind}", {"request": make(name, str(gate))})
 
     def ended(self, run: DagRun, seconds: float = 120) -> JobResult:
         """Wait for a run's success and return its job's result."""
@@ -92,13 +95,13 @@ class Jobs:
         state = self.laptop.rest.dag_run(run.dag_id, run.run_id).state
         return state if state in {"success", "failed"} else None
 
-    def _training(self, name: str, seconds: int) -> dict[str, Any]:
-        return training_request(self.laptop.lake, name, TRAIN.format(seconds=seconds))
+    def _training(self, name: str, gate: str) -> dict[str, Any]:
+        return training_request(self.laptop.lake, name, TRAIN.format(gate=gate))
 
-    def _transform(self, name: str, seconds: int) -> dict[str, Any]:
+    def _transform(self, name: str, gate: str) -> dict[str, Any]:
         lake = self.laptop.lake
         lake.write_bytes(f"probe/{name}/model.tar.gz", pack({"nothing": b""}))
-        lake.write_bytes(f"probe/{name}/code.tar.gz", pack({"serve.py": SERVE.format(seconds=seconds).encode()}))
+        lake.write_bytes(f"probe/{name}/code.tar.gz", pack({"serve.py": SERVE.format(gate=gate).encode()}))
         lake.write_bytes(f"probe/{name}/in/rows.csv", b"1\n2\n")
         self.sagemaker.create_model(
             ModelName=f"probe-{name}",
@@ -171,39 +174,45 @@ def test_clearing_a_task_that_succeeded_asks_for_a_new_job(jobs: Jobs) -> None:
     assert {first.job_name: "Completed", second.job_name: "Completed"} == jobs.states("training", "again")
 
 
-def test_clearing_a_task_that_waits_adopts_its_job(jobs: Jobs) -> None:
+def test_clearing_a_task_that_waits_adopts_its_job(jobs: Jobs, tmp_path: Path) -> None:
     """The job that the cleared try was waiting for is the next try's."""
-    runs = {kind: jobs.start(kind, f"{kind}-cleared", seconds=10) for kind in KINDS}
+    runs = {kind: jobs.start(kind, f"{kind}-cleared", tmp_path / "gate") for kind in KINDS}
     for run in runs.values():
         jobs.deferred(run)
         jobs.laptop.rest.clear(run.dag_id, run.run_id, ["job"])
+    for run in runs.values():
+        jobs.deferred(run, tries=2)
+    (tmp_path / "gate").touch()
     for kind, run in runs.items():
         result = jobs.ended(run)
         assert (True, 1) == (result.adopted, result.attempts)
         assert {result.job_name: "Completed"} == jobs.states(kind, f"{kind}-cleared")
 
 
-def test_an_adopted_job_that_is_stopped_is_replaced(jobs: Jobs) -> None:
+def test_an_adopted_job_that_is_stopped_is_replaced(jobs: Jobs, tmp_path: Path) -> None:
     """Somebody stops the job that a retry has adopted: the same try creates the next one."""
     jobs.proxy.planned.add(Kill("CreateTrainingJob", "probe-stopped-", "after"))
-    run = jobs.start("training", "stopped", seconds=6)
+    run = jobs.start("training", "stopped", tmp_path / "gate")
     jobs.deferred(run, tries=2)
     (first,) = jobs.states("training", "stopped")
     jobs.sagemaker.stop_training_job(TrainingJobName=first)
+    wait_for(lambda: True if jobs.states("training", "stopped")[first] == "Stopped" else None, "the job's end", 60)
+    (tmp_path / "gate").touch()
     result = jobs.ended(run)
     assert (False, 2, 2) == (result.adopted, result.attempts, jobs.tries(run))
     assert {first: "Stopped", result.job_name: "Completed"} == jobs.states("training", "stopped")
 
 
-def test_a_triggerer_that_was_killed_leaves_one_job(jobs: Jobs) -> None:
+def test_a_triggerer_that_was_killed_leaves_one_job(jobs: Jobs, tmp_path: Path) -> None:
     """SIGKILL of the triggerer while tasks wait: the next one goes on waiting for the same jobs."""
-    runs = {kind: jobs.start(kind, f"{kind}-triggerer", seconds=4) for kind in KINDS}
+    runs = {kind: jobs.start(kind, f"{kind}-triggerer", tmp_path / "gate") for kind in KINDS}
     for run in runs.values():
         jobs.deferred(run)
     airflow = jobs.laptop.airflow
     os.killpg(airflow.pids["triggerer"], signal.SIGKILL)
     airflow.stop("triggerer")
     airflow.start("triggerer")
+    (tmp_path / "gate").touch()
     for kind, run in runs.items():
         result = jobs.ended(run)
         assert (1, False, 1) == (jobs.tries(run), result.adopted, result.attempts)
