@@ -19,7 +19,7 @@ from include.jobs.kinds import Ending
 from include.jobs.result import JobResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mypy_boto3_logs.client import CloudWatchLogsClient
     from mypy_boto3_s3.client import S3Client
@@ -50,11 +50,11 @@ class Completion:
 
     Args:
         kind: The kind.
-        s3: A client for the artifacts.
-        logs: A client for the logs.
+        s3: Opens a client for the artifacts; called when there are some to look at.
+        logs: Opens a client for the logs; called when a job failed, as opening one takes longer than using it.
     """
 
-    def __init__(self, kind: JobKind, s3: S3Client, logs: CloudWatchLogsClient) -> None:
+    def __init__(self, kind: JobKind, s3: Callable[[], S3Client], logs: Callable[[], CloudWatchLogsClient]) -> None:
         self._kind = kind
         self._s3 = s3
         self._logs = logs
@@ -62,7 +62,8 @@ class Completion:
     def missing(self, description: Mapping[str, Any]) -> str | None:
         """Return the address of the first artifact of a completed job that is missing or empty."""
         addresses = self._kind.artifacts(description).values()
-        return next((address for address in addresses if not self._is_there(address)), None)
+        client = self._s3()
+        return next((address for address in addresses if not _is_there(client, address)), None)
 
     def stopped_by_somebody(self, description: Mapping[str, Any]) -> bool:
         """Whether a job was stopped on request, not by its time limit or for want of machines."""
@@ -124,11 +125,6 @@ class Completion:
             remedy=f"correct the cause and clear the task; {self._log_place(description)}",
         )
 
-    def _is_there(self, address: str) -> bool:
-        folder, _, name = address.rpartition("/")
-        lake = Lake(self._s3, folder)
-        return any(lake.size(key) for key in ([name] if name else lake.keys("")))
-
     def _where(self, description: Mapping[str, Any]) -> str:
         return f"SageMaker {self._kind.word.lower()} job {description[self._kind.name_field]}"
 
@@ -144,13 +140,19 @@ class Completion:
         return "\n".join([f"the end of its log ({len(lines)} lines):", *lines]) if lines else "its log is empty"
 
     def _last_lines(self, streams: str) -> list[str]:
-        group = self._kind.log_group
-        found = self._logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=streams)["logStreams"]
+        client, group = self._logs(), self._kind.log_group
+        found = client.describe_log_streams(logGroupName=group, logStreamNamePrefix=streams)["logStreams"]
         events = [
             event
             for stream in found[-_STREAMS:]
-            for event in self._logs.get_log_events(
+            for event in client.get_log_events(
                 logGroupName=group, logStreamName=stream["logStreamName"], limit=LOG_LINES, startFromHead=False
             )["events"]
         ]
         return [event["message"] for event in sorted(events, key=lambda event: event["timestamp"])[-LOG_LINES:]]
+
+
+def _is_there(client: S3Client, address: str) -> bool:
+    folder, _, name = address.rpartition("/")
+    lake = Lake(client, folder)
+    return any(lake.size(key) for key in ([name] if name else lake.keys("")))

@@ -175,7 +175,8 @@ class _JobOperator(SageMakerBaseOperator):
         return result.model_dump(mode="json")
 
     def _completion(self) -> Completion:
-        return Completion(self.kind, S3Hook(**self._hook_parameters).conn, AwsLogsHook(**self._hook_parameters).conn)
+        s3, logs = S3Hook(**self._hook_parameters), AwsLogsHook(**self._hook_parameters)
+        return Completion(self.kind, s3.get_conn, logs.get_conn)
 
     def _keep_for_lineage(self, description: dict[str, Any]) -> None:
         """Keep what the provider's OpenLineage method of this kind reads."""

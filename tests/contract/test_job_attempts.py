@@ -54,7 +54,7 @@ def training(cloud: LocalCloud, name: str, script: str, **changed: Any) -> dict[
 
 def completion(cloud: LocalCloud, kind: JobKind) -> Completion:
     """Return the judge of one kind of job."""
-    return Completion(kind, cloud.client("s3"), cloud.client("logs"))
+    return Completion(kind, lambda: cloud.client("s3"), lambda: cloud.client("logs"))
 
 
 def attempts(cloud: LocalCloud, kind: JobKind, request: dict[str, Any], turn: int = 2) -> Attempts:

@@ -57,7 +57,7 @@ def finished(sagemaker: Any, s3: Any, kind: JobKind, name: str) -> JobResult:
 
     description = wait_for(ended, f"{name} to end", 120)
     assert "Completed" == kind.status(description), description.get("FailureReason")
-    return Completion(kind, s3, None).result(description, attempts=1, adopted=False)  # type: ignore[arg-type] # no log
+    return Completion(kind, lambda: s3, lambda: None).result(description, attempts=1, adopted=False)  # type: ignore[arg-type] # no log
 
 
 def test_shuffled_labels_are_not_released(life: Laptop, tmp_path: Path) -> None:
