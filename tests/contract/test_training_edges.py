@@ -194,16 +194,16 @@ def test_a_job_that_never_ran(start_cloud: StartCloud) -> None:
 @pytest.mark.executes("CreateTrainingJob")
 def test_a_full_disk(start_cloud: StartCloud, tmp_path: Path) -> None:
     """A job that fills the disk, by its data or by what it writes, fails with that reason, and the next one runs."""
-    (tmp_path / "root").mkdir()
-    mount = f'mount -t tmpfs -o size=12m tmpfs {tmp_path / "root"} && exec "$@"'
+    jobs = tmp_path / "root" / "jobs"  # their trees lie there; what the cloud keeps has to fit on its own disk
+    jobs.mkdir(parents=True)
+    mount = f'mount -t tmpfs -o size=6m tmpfs {jobs} && exec "$@"'
     cloud = start_cloud(within=["unshare", "-Urm", "sh", "-c", mount, "sh"])
-    # what S3 holds lies on the same disk: the object fits, its copy for the job does not
-    uri = cloud.put("edges/big.bin", b"x" * (7 << 20))
+    uri = cloud.put("edges/big.bin", b"x" * (8 << 20))
     full = cloud.finished("Training", cloud.train("full-data", "pass", InputDataConfig=[channel("train", uri)]))
     assert full["FailureReason"] == f"ClientError: Data download failed: {uri}: No space left on device"
     writes = "open('/opt/ml/model/a', 'wb').write(b'x' * (8 << 20))"
     assert "No space left on device" in cloud.finished("Training", cloud.train("full", writes))["FailureReason"]
-    packs = "import os\nopen('/opt/ml/model/a', 'wb').write(os.urandom(3 << 20))"
+    packs = "import os\nopen('/opt/ml/model/a', 'wb').write(os.urandom(4 << 20))"
     packed = cloud.finished("Training", cloud.train("full-archive", packs))
     assert packed["FailureReason"].endswith("model.tar.gz: No space left on device")
     assert cloud.finished("Training", cloud.train("after", "pass"))["TrainingJobStatus"] == "Completed"
