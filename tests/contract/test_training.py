@@ -256,7 +256,8 @@ def test_requirements_of_the_source(cloud: LocalCloud) -> None:
     assert cloud.log("Training", "requires")[-1] == "imported iniconfig"
     digest = hashlib.sha256(b"iniconfig==2.1.0\n").hexdigest()
     found = [item for item in cloud.status()["environments"] if item["requirements_sha256"] == digest]
-    assert [item["image"] for item in found] == ["sagemaker-xgboost"]
+    # the image's environments of other days have the same source
+    assert {item["image"] for item in found} == {"sagemaker-xgboost"}
     assert os.access(found[0]["python"], os.X_OK)
 
 

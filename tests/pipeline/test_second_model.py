@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -36,13 +37,14 @@ from include.monitoring.decisions import decisions
 from include.monitoring.measures import MonthMeasures
 from include.registry.promotions import promotion_records
 from tests.pipeline.running import Laptop, copy_of_the_project, wait_for
+from tests.platform.astro_cli import standalone_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.core.lake import Lake
 
-# the first test also pays for the start of a cloud and an Airflow, perhaps beside others
+# the first test that looks at the whole life also pays for it, and for the start of a cloud and an Airflow
 pytestmark = pytest.mark.timeout(900)
 
 PAGE = PROJECT / "docs" / "bring-your-own-model.md"
@@ -52,6 +54,15 @@ DAGS = ("ingest", "features", f"train_{MODEL}", f"score_{MODEL}", f"monitor_{MOD
 ROWS = {Month(2013, 1): 737, Month(2013, 2): 671, Month(2013, 3): 743, Month(2013, 4): 719}
 JANUARY, FEBRUARY, MARCH, APRIL = ROWS
 COLUMNS = ("temp", "dewp", "humid", "wind_speed", "pressure")
+PARSE = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+
+# as an Airflow that runs does before it parses
+sys.path.append("plugins")
+bag = DagBag("dags")
+print(json.dumps({"dags": list(bag.dags), "errors": bag.import_errors}))
+"""
 
 
 @dataclass(frozen=True)
@@ -100,18 +111,23 @@ def deliver(folder: Path, month: Month) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
-    """The page's steps done: four months landed, the model trained, released, and the newest month scored."""
-    folder = tmp_path_factory.mktemp("second")
-    project = copy_of_the_project(folder / "project")
+def with_the_second_model(target: Path) -> Path:
+    """Copy the project, do the page's steps up to the last, and return the copy."""
+    project = copy_of_the_project(target)
     before = files_below(project)
-    *additions, run = steps()
-    for step in additions:
+    for step in steps()[:-1]:
         for file in step.files:
             (project / "include" / file).parent.mkdir(exist_ok=True)
             shutil.copy(FIXTURE / file, project / "include" / file)
     assert {f"include/{file}" for file in files_below(FIXTURE)} == files_below(project) - before
+    return project
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
+    """The page's steps done: four months landed, the model trained, released, and the newest month scored."""
+    folder = tmp_path_factory.mktemp("second")
+    project, run = with_the_second_model(folder / "project"), steps()[-1]
     with LocalCloud(folder / "cloud") as cloud:
         profile = Profile(folder / "airflow", free_port(), cloud.environment, project=project)
         with Airflow(profile) as airflow:
@@ -177,6 +193,25 @@ def test_the_page_has_five_steps_and_names_every_file() -> None:
     assert [0, 0, 0, 0, 1] == [len(step.commands) for step in found]
 
 
+def test_the_project_with_the_second_model_parses(tmp_path: Path) -> None:
+    """Every DAG file imports beside the new folders, and the model's own DAGs are there."""
+    project = with_the_second_model(tmp_path / "project")
+    parsed = subprocess.run(
+        [sys.executable, "-c", PARSE],
+        cwd=project,
+        env=standalone_environment(project),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert 0 == parsed.returncode, parsed.stderr
+    found = json.loads(parsed.stdout.splitlines()[-1])
+    assert {} == found["errors"]
+    assert set(DAGS) <= set(found["dags"])
+
+
+@pytest.mark.verify
 def test_every_observation_reaches_the_lake(second: Laptop) -> None:
     """The raw snapshots hold the rows that landed, and nothing of flights, which did not land."""
     raw = months_below(second.lake, f"raw/{SOURCE}")
@@ -184,6 +219,7 @@ def test_every_observation_reaches_the_lake(second: Laptop) -> None:
     assert [] == [key for key in second.lake.keys("") if "flight" in key]
 
 
+@pytest.mark.verify
 def test_features_hold_what_was_known_six_hours_before(second: Laptop) -> None:
     """Each observation has one row; the label is its temperature, the first hours look into the month before."""
     built = months_below(second.lake, f"features/{MODEL}")
@@ -200,6 +236,7 @@ def test_features_hold_what_was_known_six_hours_before(second: Laptop) -> None:
     assert temperatures(FEBRUARY) == dict(zip(labels["row_id"], labels["label"], strict=True))
 
 
+@pytest.mark.verify
 def test_the_candidate_is_measured_as_a_regression_and_released(second: Laptop) -> None:
     """One record: the metrics are those of the evaluation's own predictions against the data package."""
     records = promotion_records(second.lake, MODEL)
@@ -223,6 +260,7 @@ def test_the_candidate_is_measured_as_a_regression_and_released(second: Laptop) 
     assert metrics.skill > 0.3
 
 
+@pytest.mark.verify
 def test_the_model_package_mirrors_a_regression(second: Laptop) -> None:
     """One approved package with the record's metrics."""
     sagemaker = second.client("sagemaker")
@@ -235,6 +273,7 @@ def test_the_model_package_mirrors_a_regression(second: Laptop) -> None:
     assert metrics == {name: float(package["CustomerMetadataProperties"][name]) for name in metrics}
 
 
+@pytest.mark.verify
 def test_the_newest_month_is_scored(second: Laptop) -> None:
     """April has one temperature for each observation, near what was observed; no other month has any."""
     predictions = months_below(second.lake, f"predictions/{MODEL}")
@@ -246,6 +285,7 @@ def test_the_newest_month_is_scored(second: Laptop) -> None:
     assert np.mean((rows["prediction"] - observed) ** 2) < 0.7 * np.var(observed)
 
 
+@pytest.mark.verify
 def test_monitoring_asked_for_the_training_and_measures_the_scored_month(second: Laptop) -> None:
     """The training has its reason on record; April's drift is measured and drawn, its labels are still to come."""
     first, *later = decisions(second.lake, MODEL)
@@ -265,6 +305,7 @@ def test_monitoring_asked_for_the_training_and_measures_the_scored_month(second:
     assert plot.startswith(b"\x89PNG")
 
 
+@pytest.mark.verify
 def test_the_other_source_just_waits(second: Laptop) -> None:
     """Every DAG file imports with the second model beside the first, whose months are awaited as ever."""
     assert {} == second.rest.import_errors()

@@ -126,13 +126,21 @@ def test_one_case_that_is_skipped_fails_the_run(run: Run) -> None:
     assert (1, ["tests/test_it.py::test_cases[2]: skipped"]) == run("tests/test_it.py::test_cases", module=module)
 
 
-def test_what_the_default_marks_leave_out_cannot_be_required(run: Run) -> None:
-    """A required test that moved to the slow ones is deselected, and says so."""
+def test_a_required_test_that_is_slow_is_missed(run: Run) -> None:
+    """A name all of whose tests moved to the slow ones, which the default marks leave out, fails the run."""
     module = MODULE.replace("def test_passes", "@pytest.mark.verify\ndef test_passes")
 
-    code, said = run("tests/test_it.py", "-m", "not verify", module=module)
+    code, said = run("tests/test_it.py::test_passes", "-m", "not verify", module=module)
 
     assert (1, ["tests/test_it.py::test_passes: deselected"]) == (code, said)
+
+
+def test_the_slow_tests_of_a_module_are_required_where_they_run(run: Run) -> None:
+    """The default marks may leave out a part of a required module; the run of everything may not."""
+    module = MODULE.replace("def test_passes():\n    pass", "@pytest.mark.verify\ndef test_passes():\n    assert False")
+
+    assert (0, []) == run("tests/test_it.py", "-m", "not verify", module=module)
+    assert (1, ["tests/test_it.py::test_passes: failed"]) == run("tests/test_it.py", "-m", "", module=module)
 
 
 @pytest.mark.parametrize(
