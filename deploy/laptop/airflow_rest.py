@@ -186,6 +186,10 @@ class AirflowRest:
             "PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}", json={"new_state": state}
         )
 
+    def set_run_state(self, dag_id: str, run_id: str, state: str) -> None:
+        """Mark a run as ``success`` or ``failed``, as a user does."""
+        self._send("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", json={"state": state})
+
     def queued_events(self, dag_ids: Sequence[str]) -> list[QueuedEvent]:
         """Return the asset events that wait to become a run of one of these DAGs."""
         events = []

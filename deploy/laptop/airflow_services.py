@@ -11,7 +11,6 @@ for one user on one machine; the database is SQLite.
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -95,11 +94,18 @@ class Airflow:
         for service in self._services.values():
             service.require_running()
 
+    def restart(self, *components: str) -> None:
+        """Stop some components, start them again and wait until everything is healthy."""
+        self.stop(*components)
+        for component in components:
+            self.start(component)
+        self._wait_until_healthy(time.monotonic() + self._start_seconds)
+
     def start(self, component: str) -> None:
-        """Start one component; after ``stop(component)`` this is a restart."""
+        """Start one component."""
         self._services[component] = Service(
             f"airflow {component}",
-            [sys.executable, "-m", "airflow", *_COMPONENTS[component]],
+            [str(self.profile.python), "-m", "airflow", *_COMPONENTS[component]],
             environment=self.profile.environment(component),
             log=self.home / "logs" / f"{component}.log",
             folder=self.profile.project,
@@ -118,7 +124,7 @@ class Airflow:
         log = self.home / "logs" / f"{'-'.join(arguments)}.log"
         service = Service(
             f"airflow {' '.join(arguments)}",
-            [sys.executable, "-m", "airflow", *arguments],
+            [str(self.profile.python), "-m", "airflow", *arguments],
             environment=self.profile.environment(arguments[0]),
             log=log,
             folder=self.profile.project,

@@ -81,6 +81,7 @@ class Profile:
         dags_folders: Folders of DAG files by bundle name; the project's own when none is named.
         extra: Further variables for every component, for tests.
         project: The folder that holds dags/, include/ and plugins/, and in which every component runs.
+        python: The interpreter of the environment that Airflow is installed in.
     """
 
     home: Path
@@ -89,6 +90,7 @@ class Profile:
     dags_folders: Mapping[str, Path] = field(default_factory=dict)
     extra: Mapping[str, str] = field(default_factory=dict)
     project: Path = PROJECT
+    python: Path = Path(sys.executable)
 
     @property
     def url(self) -> str:
@@ -109,7 +111,7 @@ class Profile:
         """Return all of the environment of one component (``scheduler``, ``triggerer`` …)."""
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
         environment |= {
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+            "PATH": os.pathsep.join([str(self.python.parent), os.environ.get("PATH", os.defpath)]),
             "PYTHONPATH": str(self.project),
             "PYTHONUNBUFFERED": "1",
             "AIRFLOW_HOME": str(self.home),

@@ -12,7 +12,7 @@ the same for every retry, and clearing a task raises it. So a retry takes the ma
 cleared after it had its result passes over it and creates the next attempt. A task that was cleared before it had its
 result — running, deferred or failed — adopts.
 
-What it does not do: wait for a job, judge its artifacts (``include.jobs.completion``), stop one.
+What it does not do: wait for a job, judge its artifacts (``include.jobs.completion``).
 
 Known limitation: a deployment whose metadata database was begun anew can meet jobs of an old run of the same id; give
 it another deployment id. Lowering a task's ``retries`` between its success and a clear can leave ``max_tries`` as it
@@ -104,7 +104,7 @@ class Attempts:
         """
         number = 1
         while True:
-            name = self._task.name(self._request[self._kind.name_field], f"attempt {number}")
+            name = self._name(number)
             description = self._kind.describe(self._client, name)
             if description is None:
                 if self._create(name, number):
@@ -115,6 +115,20 @@ class Attempts:
                 return Attempt(number, name, adopted=True, description=description)
             log.info("Passing over %s, which is %s", name, self._kind.status(description))
             number += 1
+
+    def stop(self) -> list[str]:
+        """Stop what runs for this task, and return the names."""
+        stopped = []
+        number = 1
+        while (description := self._kind.describe(self._client, name := self._name(number))) is not None:
+            if self._kind.ending(description) is None:
+                self._kind.stop(self._client, name)
+                stopped.append(name)
+            number += 1
+        return stopped
+
+    def _name(self, number: int) -> str:
+        return self._task.name(self._request[self._kind.name_field], f"attempt {number}", self._kind.max_name)
 
     def _create(self, name: str, number: int) -> bool:
         """Create a job; False when the name is taken, perhaps by this very call when its answer was lost."""

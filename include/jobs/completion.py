@@ -129,12 +129,13 @@ class Completion:
         return f"SageMaker {self._kind.word.lower()} job {description[self._kind.name_field]}"
 
     def _log_place(self, description: Mapping[str, Any]) -> str:
-        return f"its log is in the group {self._kind.log_group}, streams {description[self._kind.name_field]}/…"
+        streams = self._kind.log_streams(description[self._kind.name_field])
+        return f"its log is in the group {self._kind.log_group}, streams {streams}…"
 
     def _log_end(self, description: Mapping[str, Any]) -> str:
         """Return the last lines of the log; that it cannot be read must not hide the cloud's reason."""
         try:
-            lines = self._last_lines(f"{description[self._kind.name_field]}/")
+            lines = self._last_lines(self._kind.log_streams(description[self._kind.name_field]))
         except (BotoCoreError, ClientError) as error:
             return f"its log cannot be read: {error}"
         return "\n".join([f"the end of its log ({len(lines)} lines):", *lines]) if lines else "its log is empty"

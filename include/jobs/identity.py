@@ -45,16 +45,17 @@ class TaskIdentity:
     task: str
     map_index: int
 
-    def name(self, prefix: str, which: str) -> str:
-        """Return a name of at most 63 characters of [a-zA-Z0-9-].
+    def name(self, prefix: str, which: str, length: int = MAX_NAME) -> str:
+        """Return a name of [a-zA-Z0-9-].
 
         Args:
             prefix: What a reader sees first; cut where the digest begins.
             which: What tells this resource from others of the same task instance.
+            length: How long it may be.
         """
         parts = [self.deployment, self.dag, self.run, self.task, self.map_index, which]
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_DIGEST_LENGTH]
-        readable = re.sub(r"[^a-zA-Z0-9-]", "-", prefix)[: MAX_NAME - 1 - _DIGEST_LENGTH].strip("-")
+        readable = re.sub(r"[^a-zA-Z0-9-]", "-", prefix)[: length - 1 - _DIGEST_LENGTH].strip("-")
         return f"{readable}-{digest}" if readable else digest
 
     def tags(self, request: str) -> dict[str, str]:
@@ -67,6 +68,19 @@ class TaskIdentity:
             "flightdeck:map-index": str(self.map_index),
             REQUEST_TAG: request,
         }
+
+
+def task_of(tags: Mapping[str, str]) -> TaskIdentity | None:
+    """Return whose resource carries these tags; None when it is nobody's, or when a tag was too long to be whole."""
+    try:
+        parts = [tags[f"flightdeck:{part}"] for part in ("deployment", "dag", "run", "task")]
+        map_index = int(tags["flightdeck:map-index"])
+    except (KeyError, ValueError):
+        return None
+    if any(len(part) >= MAX_TAG_VALUE for part in parts):
+        return None
+    deployment, dag, run, task = map(_untagged, parts)
+    return TaskIdentity(deployment, dag, run, task, map_index)
 
 
 def request_digest(request: Mapping[str, Any], name_field: str) -> str:
@@ -89,6 +103,12 @@ def _tag_value(text: str) -> str:
         for character in text
     )
     return "".join(quoted)[:MAX_TAG_VALUE]
+
+
+def _untagged(value: str) -> str:
+    """Read what ``_tag_value`` wrote."""
+    content = re.sub(rb"=([0-9A-F]{2})", lambda match: bytes.fromhex(match[1].decode()), value.encode())
+    return content.decode("utf-8", errors="surrogatepass")
 
 
 def _utf8(character: str) -> bytes:

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from botocore import xform_name
 from botocore.exceptions import ClientError
 
+from include.jobs.identity import MAX_NAME
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 Document = dict[str, Any]
 
@@ -27,6 +30,7 @@ class Ending(Enum):
 
 
 _UNKNOWN = {"ResourceNotFound", "ValidationException"}
+_RUNNING = ("InProgress", "Stopping")
 _ENDINGS = {"Completed": Ending.COMPLETED, "Failed": Ending.FAILED, "Stopped": Ending.STOPPED}
 
 
@@ -42,6 +46,8 @@ class JobKind:
         instances: How many machines a description's job has.
         endings: The terminal states; every other state is one of a job that still runs.
         metrics: A description's final metrics.
+        max_name: How long a name may be.
+        logs: The kind of job that writes the logs, and how the names of its streams begin after the job's name.
     """
 
     word: str
@@ -50,6 +56,8 @@ class JobKind:
     instances: Callable[[Mapping[str, Any]], int]
     endings: Mapping[str, Ending] = field(default_factory=lambda: _ENDINGS)
     metrics: Callable[[Mapping[str, Any]], dict[str, float]] = field(default=lambda _description: {})
+    max_name: int = MAX_NAME
+    logs: tuple[str, str] = ("", "/")
 
     @property
     def name_field(self) -> str:
@@ -58,17 +66,36 @@ class JobKind:
 
     @property
     def log_group(self) -> str:
-        """Where CloudWatch Logs keeps the logs of these jobs, in streams that begin with the job's name and ``/``."""
-        return f"/aws/sagemaker/{self.word}Jobs"
+        """Where CloudWatch Logs keeps the logs of these jobs."""
+        return f"/aws/sagemaker/{self.logs[0] or self.word}Jobs"
+
+    def log_streams(self, name: str) -> str:
+        """Return how the names of a job's log streams begin."""
+        return f"{name}{self.logs[1]}"
 
     def create(self, client: Any, request: Mapping[str, Any]) -> None:
         """Create a job."""
-        getattr(client, f"create_{self.word.lower()}_job")(**request)
+        self._operation(client, "Create{}Job")(**request)
+
+    def stop(self, client: Any, name: str) -> None:
+        """Ask for a job's end; one that has ended, or is gone, is none to stop."""
+        try:
+            self._operation(client, "Stop{}Job")(**{self.name_field: name})
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _UNKNOWN:
+                raise
+
+    def running(self, client: Any) -> Iterator[Document]:
+        """Yield the listed summary of each job of this kind that has not ended."""
+        for status in _RUNNING:
+            pages = client.get_paginator(xform_name(f"List{self.word}Jobs")).paginate(StatusEquals=status)
+            for page in pages:
+                yield from page[f"{self.word}JobSummaries"]
 
     def describe(self, client: Any, name: str) -> Document | None:
         """Describe a job; None when there is none of that name."""
         try:
-            description: Document = getattr(client, f"describe_{self.word.lower()}_job")(**{self.name_field: name})
+            description: Document = self._operation(client, "Describe{}Job")(**{self.name_field: name})
         except ClientError as error:
             # the name is a valid one: all that validation can miss is the job
             if error.response["Error"]["Code"] in _UNKNOWN:
@@ -104,6 +131,10 @@ class JobKind:
         seconds: float = (end - begin).total_seconds()
         return round(seconds) * self.instances(description)
 
+    def _operation(self, client: Any, pattern: str) -> Callable[..., Any]:
+        operation: Callable[..., Any] = getattr(client, xform_name(pattern.format(self.word)))
+        return operation
+
 
 def _training_into_folder(request: Document, name: str) -> None:
     """SageMaker itself writes a training job's artifacts below its name."""
@@ -122,6 +153,23 @@ def _processing_into_folder(request: Document, name: str) -> None:
 def _transform_into_folder(request: Document, name: str) -> None:
     output = request["TransformOutput"]
     output["S3OutputPath"] = f"{output['S3OutputPath'].rstrip('/')}/{name}"
+
+
+def _best_model(job: Mapping[str, Any]) -> dict[str, str]:
+    """Return where SageMaker writes the artifact of a tuning job's best training job."""
+    best = job.get("BestTrainingJob", {})
+    definitions = job.get("TrainingJobDefinitions") or [job["TrainingJobDefinition"]]
+    output = next(
+        definition["OutputDataConfig"]["S3OutputPath"]
+        for definition in definitions
+        if definition.get("DefinitionName") == best.get("TrainingJobDefinitionName")
+    )
+    return {"model": f"{output.rstrip('/')}/{best.get('TrainingJobName', '')}/output/model.tar.gz"}
+
+
+def _best_metric(job: Mapping[str, Any]) -> dict[str, float]:
+    metric = job.get("BestTrainingJob", {}).get("FinalHyperParameterTuningJobObjectiveMetric")
+    return {metric["MetricName"]: metric["Value"]} if metric else {}
 
 
 TRAINING = JobKind(
@@ -147,3 +195,15 @@ TRANSFORM = JobKind(
     into_folder=_transform_into_folder,
     instances=lambda job: int(job["TransformResources"]["InstanceCount"]),
 )
+TUNING = JobKind(
+    "HyperParameterTuning",
+    artifacts=_best_model,
+    into_folder=_training_into_folder,
+    # its training jobs are paid for, not the tuning job
+    instances=lambda _job: 0,
+    metrics=_best_metric,
+    # the API's limit: its training jobs' names begin with it
+    max_name=32,
+    logs=("Training", "-"),
+)
+KINDS = (TRAINING, PROCESSING, TRANSFORM, TUNING)

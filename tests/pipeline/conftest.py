@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,8 @@ from deploy.laptop.landing import land
 from deploy.laptop.processes import free_port
 from deploy.laptop.profile import PROJECT, Profile
 from include.core.snapshots import months_below
+from tests.pipeline.job_probes import Jobs
+from tests.pipeline.killing_proxy import KillingProxy
 from tests.pipeline.running import (
     AUGUST,
     JULY,
@@ -35,7 +39,17 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
     """One local cloud and one Airflow, with the project's DAGs and the tests' probes; everything is paused."""
-    folder = tmp_path_factory.mktemp("laptop")
+    yield from run_laptop(tmp_path_factory.mktemp("laptop"), Path(sys.executable))
+
+
+@pytest.fixture(scope="session")
+def laptop_of_airflow_3_2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
+    """The same with the Airflow, the provider and the Python of an older managed platform."""
+    yield from run_laptop(tmp_path_factory.mktemp("airflow-3.2"), PROJECT / ".local" / "airflow-3.2" / "bin" / "python")
+
+
+def run_laptop(folder: Path, python: Path) -> Iterator[Laptop]:
+    """Run a local cloud and an Airflow until the generator is closed."""
     with LocalCloud(folder / "cloud") as cloud:
         client = Laptop(cloud, None).client("secretsmanager")  # type: ignore[arg-type] # only its cloud is used
         for place in ("dag_processor", "task", "triggerer"):
@@ -45,6 +59,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
             free_port(),
             cloud.environment,
             dags_folders={"dags-folder": PROJECT / "dags", "probes": Path(__file__).with_name("dags")},
+            python=python,
         )
         with Airflow(profile) as airflow:
             laptop = Laptop(cloud, airflow)
@@ -56,6 +71,24 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
             for dag_id in PROBE_DAGS:
                 airflow.rest.unpause(dag_id)
             yield laptop
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param("laptop", id="airflow-3.3"),
+        pytest.param("laptop_of_airflow_3_2", id="airflow-3.2", marks=pytest.mark.verify),
+    ],
+)
+def jobs(request: pytest.FixtureRequest) -> Iterator[Jobs]:
+    """The probes of remote jobs on one Airflow, whose connection leads over a proxy."""
+    laptop = request.getfixturevalue(request.param)
+    with KillingProxy(laptop.cloud.endpoint) as proxy:
+        connection = {"conn_type": "aws", "extra": {"region_name": "us-east-1", "endpoint_url": proxy.url}}
+        laptop.client("secretsmanager").create_secret(
+            Name="airflow/connections/probe_faults", SecretString=json.dumps(connection)
+        )
+        yield Jobs(laptop, proxy)
 
 
 @pytest.fixture(scope="session")

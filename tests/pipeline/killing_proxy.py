@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
@@ -26,11 +27,19 @@ _OWN_HEADERS = {"connection", "content-length", "date", "server", "transfer-enco
 
 @dataclass(frozen=True)
 class Kill:
-    """One death: of whoever first sends this SageMaker operation with this text, ``before`` or ``after`` it is done."""
+    """One death: of whoever sends this SageMaker operation with this text.
+
+    Args:
+        operation: The operation.
+        text: A part of the request.
+        when: ``before`` or ``after`` the request is carried out.
+        skip: How many of these requests come through before it.
+    """
 
     operation: str
     text: str
     when: str
+    skip: int = 0
 
 
 @dataclass
@@ -40,6 +49,7 @@ class KillingProxy:
     endpoint: str
     planned: set[Kill] = field(default_factory=set)
     done: dict[Kill, int] = field(default_factory=dict)
+    skipped: Counter[Kill] = field(default_factory=Counter)
 
     def __enter__(self) -> Self:
         proxy = self
@@ -72,6 +82,9 @@ class KillingProxy:
             found = next(
                 (each for each in self.planned if each.operation == operation and each.text.encode() in body), None
             )
+            if found is not None and self.skipped[found] < found.skip:
+                self.skipped[found] += 1
+                return None
             self.planned.discard(found)  # type: ignore[arg-type] # None is in no set
             return found
 

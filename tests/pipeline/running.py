@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MODEL_DAGS = ("ingest", "features", "train_flight_delay", "score_flight_delay")
-PROBE_DAGS = ("probe_secrets", "probe_training", "probe_job_training", "probe_job_transform")
+JOB_DAGS = tuple(
+    f"probe_job_{kind}{way}{time}"
+    for kind in ("training", "transform")
+    for way in ("", "_waiting")
+    for time in ("", "_timed")
+)
+PROBE_DAGS = ("probe_secrets", "probe_training", "reap_jobs", *JOB_DAGS)
 JANUARY, FEBRUARY, MARCH, APRIL, MAY, JUNE, JULY, AUGUST, SEPTEMBER, OCTOBER = (
     Month(2013, number) for number in range(1, 11)
 )

@@ -1,7 +1,11 @@
-"""probe_job_<kind>: runs the request that the run's conf holds, with the operators' own retries, over its own way."""
+"""probe_job_<kind>[_waiting][_timed]: runs the request that the run's conf holds, over a way to the cloud of its own.
+
+``waiting`` ones wait in the worker, the others deferred. ``timed`` ones have little time and no second try.
+"""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, task
@@ -9,15 +13,22 @@ from airflow.sdk import DAG, task
 from include.core.model_spec import Instances
 from include.jobs.sagemaker import TrainingJobOperator, TransformJobOperator
 
-INSTANCES = Instances(instance_type="ml.m5.large", max_runtime_seconds=120)
+INSTANCES = Instances(instance_type="ml.m5.large", max_runtime_seconds=300)
+KINDS = {"training": TrainingJobOperator, "transform": TransformJobOperator}
+WAYS: dict[str, dict[str, Any]] = {"": {}, "_waiting": {"deferrable": False}}
+TIMES: dict[str, dict[str, Any]] = {"": {}, "_timed": {"execution_timeout": timedelta(seconds=10), "retries": 0}}
 
-for kind, operator in {"training": TrainingJobOperator, "transform": TransformJobOperator}.items():
-    with DAG(f"probe_job_{kind}", schedule=None):
+for kind, operator in KINDS.items():
+    for way, how in WAYS.items():
+        for time, limit in TIMES.items():
+            with DAG(f"probe_job_{kind}{way}{time}", schedule=None):
 
-        @task
-        def request(dag_run: Any) -> dict[str, Any]:
-            """Pass the request on."""
-            found: dict[str, Any] = dag_run.conf["request"]
-            return found
+                @task
+                def request(dag_run: Any) -> dict[str, Any]:
+                    """Pass the request on."""
+                    found: dict[str, Any] = dag_run.conf["request"]
+                    return found
 
-        operator(task_id="job", config=request(), instances=INSTANCES, aws_conn_id="probe_faults")
+                operator(
+                    task_id="job", config=request(), instances=INSTANCES, aws_conn_id="probe_faults", **how, **limit
+                )

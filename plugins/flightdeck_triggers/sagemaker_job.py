@@ -1,0 +1,141 @@
+"""A trigger that fires when a SageMaker job has ended, and stops it when nobody waits for it any more.
+
+How it works: all of them share their status calls (``flightdeck_triggers.status_board``). A trigger is cancelled when
+its task was marked, cleared or timed out, but also when its triggerer ends or hands it over; the same on Airflow 3.2,
+which has no ``on_kill`` for triggers, and on 3.3. So the task's state decides: while the task is deferred, somebody
+waits for the job, and it is left alone. So it is when the state cannot be asked for, as in a triggerer that goes down:
+the reaper finds what that leaves (``include.jobs.reaper``).
+
+What it does not do: judge how the job ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
+from botocore import xform_name
+
+from flightdeck_triggers.status_board import Connection, StatusBoard
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_ASKING_SECONDS = 10
+
+
+class SageMakerJobTrigger(BaseTrigger):
+    """Fires once: ``{"status": the state it ended in}``, ``{"overdue": until}``, ``{"error": why nothing is known}``.
+
+    Args:
+        kind: The kind of job as in the API's operations: Training, Processing, Transform, HyperParameterTuning.
+        job: The job's name.
+        since: When it was created, or earlier; ISO 8601.
+        until: When it should have ended; ISO 8601.
+        poll_seconds: Seconds between two looks.
+        aws_conn_id: The Airflow connection.
+        region_name: The region, if not the connection's.
+        verify: Whether, or with which certificates, TLS is verified.
+        botocore_config: botocore's settings.
+    """
+
+    def __init__(
+        self,
+        *,
+        kind: str,
+        job: str,
+        since: str,
+        until: str,
+        poll_seconds: float,
+        aws_conn_id: str | None,
+        region_name: str | None,
+        verify: bool | str | None,
+        botocore_config: dict[str, Any] | None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call] # Airflow gives it no types
+        self.kind = kind
+        self.job = job
+        self.since = since
+        self.until = until
+        self.poll_seconds = poll_seconds
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class's path and its arguments."""
+        arguments = (
+            "kind",
+            "job",
+            "since",
+            "until",
+            "poll_seconds",
+            "aws_conn_id",
+            "region_name",
+            "verify",
+            "botocore_config",
+        )
+        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in arguments}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait for the job's end."""
+        connection = self._connection()
+        try:
+            since = datetime.fromisoformat(self.since)
+            left = datetime.fromisoformat(self.until) - datetime.now(UTC)
+            async with asyncio.timeout(left.total_seconds()):
+                status = await StatusBoard.of(connection).end_of(self.kind, self.job, since, self.poll_seconds)
+            event = {"status": status}
+        except TimeoutError:
+            event = {"overdue": self.until}
+        except asyncio.CancelledError:
+            stopping = asyncio.create_task(self._stop_if_abandoned(connection))
+            # the triggerer cancels again and again until the trigger is gone
+            while not stopping.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.shield(stopping)
+            raise
+        except Exception as error:  # noqa: BLE001 - the task has to hear of it, whatever it is
+            event = {"error": f"{type(error).__name__}: {error}"}
+        yield TriggerEvent(event)
+
+    def _connection(self) -> Connection:
+        config = json.dumps(self.botocore_config or {}, sort_keys=True)
+        return Connection(self.aws_conn_id, self.region_name, self.verify, config)
+
+    async def _is_abandoned(self) -> bool:
+        """Whether the task is known to wait no more."""
+        task = self.task_instance
+        if task is None:
+            return False
+        try:
+            async with asyncio.timeout(_ASKING_SECONDS):
+                states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
+                    dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
+                )
+        except Exception as error:  # noqa: BLE001 - what cannot be asked is unknown, and that is an answer
+            self.log.warning("%s is left alone: its task's state is unknown: %s", self.job, error)
+            return False
+        # of a task that is gone, with its run for example, there is no state
+        state = next(iter(states.get(task.run_id, {}).values()), "removed")
+        self.log.info("The task that waited for %s is %s", self.job, state)
+        return str(state) != "deferred"
+
+    async def _stop_if_abandoned(self, connection: Connection) -> None:
+        if not await self._is_abandoned():
+            return
+        try:
+            async with await connection.hook().get_async_conn() as client:
+                await getattr(client, xform_name(f"Stop{self.kind}Job"))(**{f"{self.kind}JobName": self.job})
+        except Exception as error:  # noqa: BLE001 - nobody but the log would hear of it
+            # perhaps it has ended meanwhile; if not, the reaper finds it
+            self.log.warning("%s was not stopped: %s", self.job, error)
+        else:
+            self.log.info("Stopped %s", self.job)
