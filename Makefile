@@ -37,7 +37,7 @@ lint: .local/venv.stamp ## style, types and the architecture's import rules
 test: setup ## the whole test suite
 	$(RUN) -m pytest
 
-verify: setup .local/sagemaker-sdk.stamp ## everything, the slow matrices too; needs a Python 3.12 on PATH
+verify: setup .local/sagemaker-sdk.stamp .local/airflow-3.2.stamp ## everything, the slow matrices too; needs a Python 3.12 on PATH
 	$(RUN) -m pytest -m "" --coverage-page=write --report=docs/verified.md
 
 coverage: setup .local/sagemaker-sdk.stamp ## write localcloud/COVERAGE.md after running the tests that it names
@@ -73,6 +73,12 @@ cloud: .local/venv.stamp ## the local cloud alone, until Ctrl-C
 .local/sagemaker-sdk.stamp: envs/sagemaker-sdk/pyproject.toml envs/sagemaker-sdk/uv.lock | .local/venv.stamp
 	UV_PROJECT_ENVIRONMENT="$(CURDIR)/.local/sagemaker-sdk" $(UV) sync --frozen --compile-bytecode --quiet \
 		--project envs/sagemaker-sdk --python "$$(command -v $(PYTHON))"
+	@touch $@
+
+# The other Airflow that the faults of remote jobs are proven on, in the versions of Amazon MWAA's image.
+.local/airflow-3.2.stamp: envs/airflow-3.2/requirements.txt | .local/venv.stamp
+	$(UV) venv --quiet --clear --python 3.12 .local/airflow-3.2
+	$(UV) pip sync --quiet --compile-bytecode --python .local/airflow-3.2/bin/python envs/airflow-3.2/requirements.txt
 	@touch $@
 
 # The jobs' environments, so that no job has to wait for its own.

@@ -59,6 +59,8 @@ def run_laptop(folder: Path, python: Path) -> Iterator[Laptop]:
             free_port(),
             cloud.environment,
             dags_folders={"dags-folder": PROJECT / "dags", "probes": Path(__file__).with_name("dags")},
+            # 300 s by default: how long a task is believed to run whose worker is gone
+            extra={"AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "45"},
             python=python,
         )
         with Airflow(profile) as airflow:

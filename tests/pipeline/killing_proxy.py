@@ -1,7 +1,8 @@
-"""A way to the local cloud on which the process that sends a certain request dies of SIGKILL.
+"""A way to the local cloud on which the process that sends a certain request dies, or on which requests fail.
 
 Purpose: the moments right before and right after a request is carried out are too short to hit from outside. Here they
-last as long as it takes to kill: the request was not passed on yet, or its answer was not passed back yet.
+last as long as it takes to kill: the request was not passed on yet, or its answer was not passed back yet. And for as
+long as a test wants, no request comes through: they are throttled, answered with status 500 or cut off, in turn.
 
 How it works: a proxy on loopback that passes each request on to the local cloud, and finds the process at the other end
 of a connection by the system's table of sockets. What it does not do: chunked bodies.
@@ -10,16 +11,20 @@ of a connection by the system's table of sockets. What it does not do: chunked b
 from __future__ import annotations
 
 import http.client
+import json
 import threading
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 import psutil
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 _OWN_HEADERS = {"connection", "content-length", "date", "server", "transfer-encoding"}
@@ -50,6 +55,8 @@ class KillingProxy:
     planned: set[Kill] = field(default_factory=set)
     done: dict[Kill, int] = field(default_factory=dict)
     skipped: Counter[Kill] = field(default_factory=Counter)
+    calls: Counter[str] = field(default_factory=Counter)
+    failures: Iterator[str] | None = None
 
     def __enter__(self) -> Self:
         proxy = self
@@ -88,6 +95,16 @@ class KillingProxy:
             self.planned.discard(found)  # type: ignore[arg-type] # None is in no set
             return found
 
+    @contextmanager
+    def failing(self) -> Iterator[Counter[str]]:
+        """Let every SageMaker request fail meanwhile; yields how many came, by operation."""
+        self.calls.clear()
+        self.failures = cycle(["throttled", "broken", "cut off"])
+        try:
+            yield self.calls
+        finally:
+            self.failures = None
+
     def kill(self, kill: Kill, peer: tuple[str, int]) -> None:
         """Kill the process at the other end of a connection and wait until it is gone."""
         (pid,) = {
@@ -110,7 +127,13 @@ class _Handler(BaseHTTPRequestHandler):
     def pass_on(self) -> None:
         """Pass a request on and its answer back, unless somebody has to die."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        kill = self.kills.choose(self.headers.get("X-Amz-Target", "").removeprefix("SageMaker."), body)
+        _, sagemaker, operation = self.headers.get("X-Amz-Target", "").partition("SageMaker.")
+        if sagemaker:
+            self.kills.calls[operation] += 1
+        if sagemaker and self.kills.failures is not None:
+            self.fail(next(self.kills.failures))
+            return
+        kill = self.kills.choose(operation, body)
         if kill is None or kill.when == "after":
             address = urlsplit(self.kills.endpoint)
             connection = http.client.HTTPConnection(str(address.hostname), address.port)
@@ -128,6 +151,19 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         length = answer.getheader("Content-Length") if self.command == "HEAD" else len(content)
         self.send_header("Content-Length", str(length or 0))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def fail(self, how: str) -> None:
+        """Answer with a failure, or not at all."""
+        if how == "cut off":
+            self.close_connection = True
+            return
+        code, status = ("ThrottlingException", 400) if how == "throttled" else ("InternalFailure", 500)
+        content = json.dumps({"__type": code, "message": how}).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/x-amz-json-1.1")
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 

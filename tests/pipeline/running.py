@@ -36,7 +36,7 @@ JOB_DAGS = tuple(
     for way in ("", "_waiting")
     for time in ("", "_timed")
 )
-PROBE_DAGS = ("probe_secrets", "probe_training", "reap_jobs", *JOB_DAGS)
+PROBE_DAGS = ("probe_secrets", "probe_training", "probe_job_names", "reap_jobs", *JOB_DAGS)
 JANUARY, FEBRUARY, MARCH, APRIL, MAY, JUNE, JULY, AUGUST, SEPTEMBER, OCTOBER = (
     Month(2013, number) for number in range(1, 11)
 )

@@ -1,4 +1,4 @@
-"""probe_job_<kind>[_waiting][_timed]: runs the request that the run's conf holds, over a way to the cloud of its own.
+"""probe_job_<kind>[_waiting][_timed], probe_job_names: run the request of the run's conf, over a way of their own.
 
 ``waiting`` ones wait in the worker, the others deferred. ``timed`` ones have little time and no second try.
 """
@@ -18,17 +18,24 @@ KINDS = {"training": TrainingJobOperator, "transform": TransformJobOperator}
 WAYS: dict[str, dict[str, Any]] = {"": {}, "_waiting": {"deferrable": False}}
 TIMES: dict[str, dict[str, Any]] = {"": {}, "_timed": {"execution_timeout": timedelta(seconds=10), "retries": 0}}
 
+
+@task
+def request(dag_run: Any) -> dict[str, Any]:
+    """Pass the request on."""
+    found: dict[str, Any] = dag_run.conf["request"]
+    return found
+
+
 for kind, operator in KINDS.items():
     for way, how in WAYS.items():
         for time, limit in TIMES.items():
             with DAG(f"probe_job_{kind}{way}{time}", schedule=None):
-
-                @task
-                def request(dag_run: Any) -> dict[str, Any]:
-                    """Pass the request on."""
-                    found: dict[str, Any] = dag_run.conf["request"]
-                    return found
-
                 operator(
                     task_id="job", config=request(), instances=INSTANCES, aws_conn_id="probe_faults", **how, **limit
                 )
+
+with DAG("probe_job_names", schedule=None):
+    for end in "ab":
+        TrainingJobOperator(
+            task_id=f"job_{'x' * 200}_{end}", config=request(), instances=INSTANCES, aws_conn_id="probe_faults"
+        )
