@@ -66,9 +66,13 @@ class TuningJobOperator(JobOperator, SageMakerTuningOperator):
     kind = TUNING
 
     def _longest_wait(self) -> timedelta:
-        """Bound all rounds of training jobs."""
-        limits = self.config["HyperParameterTuningJobConfig"]["ResourceLimits"]
-        rounds: int = math.ceil(limits["MaxNumberOfTrainingJobs"] / limits["MaxParallelTrainingJobs"])
+        """Bound all rounds of training jobs; a grid without a limit has one for each combination."""
+        configuration = self.config["HyperParameterTuningJobConfig"]
+        limits = configuration["ResourceLimits"]
+        choices = configuration.get("ParameterRanges", {}).get("CategoricalParameterRanges", [])
+        combinations = math.prod(len(each["Values"]) for each in choices)
+        number = limits.get("MaxNumberOfTrainingJobs", combinations)
+        rounds: int = math.ceil(number / limits["MaxParallelTrainingJobs"])
         return super()._longest_wait() * rounds
 
 

@@ -29,7 +29,8 @@ from weakref import WeakKeyDictionary
 
 from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
 from botocore import xform_name
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as AwsConnectionError
 
 from flightdeck_triggers.call_budget import CallBudget
 
@@ -241,4 +242,4 @@ def _passes(error: Exception) -> bool:
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         return status in _PASSES or "Throttl" in error.response["Error"]["Code"]
-    return isinstance(error, (BotoCoreError, HTTPClientError, OSError, TimeoutError))
+    return isinstance(error, (AwsConnectionError, HTTPClientError, OSError, TimeoutError))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,13 +55,18 @@ def run_laptop(folder: Path, python: Path) -> Iterator[Laptop]:
         client = Laptop(cloud, None).client("secretsmanager")  # type: ignore[arg-type] # only its cloud is used
         for place in ("dag_processor", "task", "triggerer"):
             client.create_secret(Name=f"airflow/connections/probe_{place}", SecretString='{"conn_type": "aws"}')
+        dags = shutil.copytree(PROJECT / "dags", folder / "dags")
+        shutil.copytree(Path(__file__).with_name("dags"), dags, dirs_exist_ok=True)
         profile = Profile(
             folder / "airflow",
             free_port(),
             cloud.environment,
-            dags_folders={"dags-folder": PROJECT / "dags", "probes": Path(__file__).with_name("dags")},
-            # 300 s by default: how long a task is believed to run whose worker is gone
-            extra={"AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "45"},
+            dags_folders={"dags-folder": dags},
+            # 300 s each by default: how long a task is believed to run whose worker, or whose scheduler, is gone
+            extra={
+                "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "45",
+                "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
+            },
             python=python,
         )
         with Airflow(profile) as airflow:

@@ -82,10 +82,10 @@ class Jobs:
         run = self.laptop.rest.trigger(f"probe_job_{kind}{WAYS[way]}{time}", {"request": make(name, str(gate))})
         return Probe(run, kind, name)
 
-    def start_named(self, name: str) -> Probe:
-        """Start a run of two tasks, whose ids differ in the last of many characters."""
-        request = self._training(name, str(OPEN))
-        return Probe(self.laptop.rest.trigger("probe_job_names", {"request": request}), "training", name)
+    def start_other(self, dag_id: str, name: str, gate: Path = OPEN) -> Probe:
+        """Start a run of another DAG that runs the training request of its conf."""
+        request = self._training(name, str(gate))
+        return Probe(self.laptop.rest.trigger(dag_id, {"request": request}), "training", name)
 
     def result(self, probe: Probe, seconds: float = 180) -> JobResult:
         """Wait for a run's success and return its job's result."""

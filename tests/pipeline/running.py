@@ -36,7 +36,16 @@ JOB_DAGS = tuple(
     for way in ("", "_waiting")
     for time in ("", "_timed")
 )
-PROBE_DAGS = ("probe_secrets", "probe_training", "probe_job_names", "reap_jobs", *JOB_DAGS)
+PROBE_DAGS = (
+    "probe_secrets",
+    "probe_training",
+    "probe_endpoint",
+    "probe_tuning",
+    "probe_job_names",
+    "probe_removed",
+    "reap_jobs",
+    *JOB_DAGS,
+)
 JANUARY, FEBRUARY, MARCH, APRIL, MAY, JUNE, JULY, AUGUST, SEPTEMBER, OCTOBER = (
     Month(2013, number) for number in range(1, 11)
 )
@@ -76,12 +85,21 @@ class Laptop:
     def run(self, dag_id: str, conf: dict[str, Any] | None = None, seconds: float = 300) -> dict[str, TaskInstance]:
         """Trigger a DAG, wait for its end and return its task instances by id (of mapped ones the last)."""
         started = self.rest.trigger(dag_id, conf)
-        ended = wait_for(
-            lambda: run if (run := self.rest.dag_run(dag_id, started.run_id)).state in {"success", "failed"} else None,
-            f"{dag_id} {started.run_id} to end",
+        self._wait_for_the_end(dag_id, started.run_id, seconds)
+        return self.tasks(started)
+
+    def ended(self, task: TaskInstance, seconds: float = 300) -> TaskInstance:
+        """Wait for the end of a task's run and return the task as it is then."""
+        self._wait_for_the_end(task.dag_id, task.run_id, seconds)
+        return self.rest.task_instance(task.dag_id, task.run_id, task.task_id)
+
+    def _wait_for_the_end(self, dag_id: str, run_id: str, seconds: float) -> None:
+        ended = {"success", "failed"}
+        wait_for(
+            lambda: True if self.rest.dag_run(dag_id, run_id).state in ended else None,
+            f"{dag_id} {run_id} to end",
             seconds,
         )
-        return self.tasks(ended)
 
     def tasks(self, run: DagRun) -> dict[str, TaskInstance]:
         """Return a run's task instances by id."""

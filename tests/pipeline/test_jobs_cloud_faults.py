@@ -20,7 +20,7 @@ OUTAGE_SECONDS = 60
 
 def test_ids_that_differ_beyond_a_names_length_have_their_own_jobs(jobs: Jobs) -> None:
     """Two tasks whose ids share their first 200 characters: two jobs."""
-    probe = jobs.start_named("names")
+    probe = jobs.start_other("probe_job_names", "names")
     assert "success" == jobs.end(probe)
     assert ["Completed", "Completed"] == list(jobs.states(probe).values())
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.pipeline.job_probes import KINDS, WAYS
+from tests.pipeline.running import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ def mark_run(jobs: Jobs, probe: Probe) -> None:
     jobs.laptop.rest.set_run_state(probe.run.dag_id, probe.run.run_id, "failed")
 
 
-@pytest.mark.parametrize("mark", [mark_task, mark_run])
+@pytest.mark.parametrize("mark", [mark_task, pytest.param(mark_run, marks=pytest.mark.verify)])
 def test_a_task_that_is_marked_failed_stops_its_job(
     jobs: Jobs, mark: Callable[[Jobs, Probe], None], tmp_path: Path
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_task_whose_time_is_up_stops_its_job(jobs: Jobs, tmp_path: Path) -> No
         assert 1 == jobs.task(probe).try_number
 
 
+@pytest.mark.verify
 def test_a_task_that_is_cleared_has_one_job_in_the_end(jobs: Jobs, tmp_path: Path) -> None:
     """The next try adopts the job of the cleared one, or replaces it when it was stopped; none is left."""
     gate = tmp_path / "gate"
@@ -102,6 +104,27 @@ def test_the_reaper_stops_what_no_callback_saw(jobs: Jobs, tmp_path: Path) -> No
     (tmp_path / "gate").touch()
     result = jobs.result(waiting)
     assert {result.job_name: "Completed"} == jobs.states(waiting)
+
+
+@pytest.mark.verify
+def test_the_reaper_stops_the_job_of_a_dag_whose_file_is_gone(jobs: Jobs, tmp_path: Path) -> None:
+    """The task stays deferred for ever, so its state says nothing; that there is no file any more does."""
+    laptop = jobs.laptop
+    probe = jobs.start_other("probe_removed", "removed", tmp_path / "gate")
+    jobs.wait_until_it_waits(probe)
+    (laptop.airflow.profile.dags_folders["dags-folder"] / "probe_removed.py").unlink()
+    wait_for(lambda: None if "probe_removed" in laptop.rest.dag_ids() else True, "Airflow to miss the file", 120)
+    assert ["InProgress"] == list(jobs.states(probe).values())
+
+    task = laptop.run("reap_jobs")["stop_abandoned_jobs"]
+
+    assert "success" == task.state, laptop.rest.log(task)
+    (reaped,) = laptop.rest.xcom("reap_jobs", task.run_id, "stop_abandoned_jobs")
+    assert (next(iter(jobs.states(probe))), "the DAG's file probe_removed.py is gone") == (
+        reaped["job"],
+        reaped["reason"],
+    )
+    jobs.wait_until_stopped(probe)
 
 
 @pytest.mark.verify
