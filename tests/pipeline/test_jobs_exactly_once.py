@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from deploy.laptop.processes import Service, stop
 from tests.pipeline.job_probes import KINDS
 from tests.pipeline.killing_proxy import Kill
 from tests.pipeline.running import wait_for
@@ -113,4 +114,45 @@ def test_a_triggerer_that_was_killed_leaves_one_job(jobs: Jobs, tmp_path: Path) 
     for probe in probes:
         result = jobs.result(probe)
         assert (jobs.task(probe).try_number > 1, 1) == (result.adopted, result.attempts)
+        assert {result.job_name: "Completed"} == jobs.states(probe)
+
+
+def taken_over(jobs: Jobs, probe: Probe) -> bool | None:
+    """Return True when a probe's trigger has started twice."""
+    return True if jobs.log(probe).count(") starting") == 2 else None
+
+
+@pytest.mark.verify
+def test_a_trigger_that_two_triggerers_run_leaves_one_job(jobs: Jobs, tmp_path: Path) -> None:
+    """A triggerer that froze wakes up when another one has its triggers: no event counts twice, nothing is stopped."""
+    airflow = jobs.laptop.airflow
+    early, late = (jobs.start("training", f"twice-{name}", tmp_path / name) for name in ("early", "late"))
+    for probe in (early, late):
+        jobs.wait_until_it_waits(probe)
+    os.killpg(airflow.pids["triggerer"], signal.SIGSTOP)
+    second = Service(
+        "second triggerer",
+        [str(airflow.profile.python), "-m", "airflow", "triggerer", "--skip-serve-logs"],
+        environment=airflow.profile.environment("triggerer"),
+        log=airflow.home / "logs" / "second-triggerer.log",
+        folder=airflow.profile.project,
+    )
+    try:
+        for probe in (early, late):
+            wait_for(
+                lambda probe=probe: True if jobs.log(probe).count(") starting") == 2 else None,
+                "the second trigger",
+                120,
+            )
+        (tmp_path / "early").touch()
+        results = [jobs.result(early)]
+        os.killpg(airflow.pids["triggerer"], signal.SIGCONT)
+        wait_for(lambda: True if "is deferred" in jobs.log(late) else None, "the first trigger's end")
+        assert ["InProgress"] == list(jobs.states(late).values())
+        (tmp_path / "late").touch()
+        results.append(jobs.result(late))
+    finally:
+        stop([second])
+    for probe, result in zip((early, late), results, strict=True):
+        assert 1 == result.attempts
         assert {result.job_name: "Completed"} == jobs.states(probe)
