@@ -14,12 +14,10 @@ from airflow.sdk import dag, get_current_context, task
 
 from include.connections import AWS_CONN_ID, deployment_id
 from include.jobs.reaper import reap
+from include.jobs.task_states import ENDED
 
 if TYPE_CHECKING:
     from include.jobs.identity import TaskIdentity
-
-# of a task instance that has no state yet, or will have another one
-WAITING = {None, "queued", "scheduled", "running", "deferred", "restarting", "up_for_retry", "up_for_reschedule"}
 
 
 @dag(
@@ -38,15 +36,19 @@ def reap_jobs() -> None:
         instance = get_current_context()["ti"]
 
         def abandoned(of: TaskIdentity) -> str | None:
-            model = instance.get_dag(of.dag)
-            bundle = instance.bundle_instance
-            if model.bundle_name == bundle.name and not (bundle.path / model.relative_fileloc).exists():
-                return f"the DAG's file {model.relative_fileloc} is gone"
             states = instance.get_task_states(
                 dag_id=of.dag, task_ids=[of.task], run_ids=[of.run], map_index=of.map_index
             )
             state = next(iter(states.get(of.run, {}).values()), "removed")
-            return None if state in WAITING else f"its task instance is {state}"
+            if state in ENDED:
+                return f"its task instance is {state}"
+            model, bundle = instance.get_dag(of.dag), instance.bundle_instance
+            if model.bundle_name != bundle.name or model.relative_fileloc is None:
+                return None
+            file = bundle.path / model.relative_fileloc
+            # of a DAG in a zip file, that one is its file
+            there = file.exists() or any(parent.is_file() for parent in file.parents)
+            return None if there else f"the DAG's file {model.relative_fileloc} is gone"
 
         stopped = reap(SageMakerHook(aws_conn_id=AWS_CONN_ID).conn, deployment_id(), abandoned)
         return [each.model_dump(mode="json") for each in stopped]

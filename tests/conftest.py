@@ -12,4 +12,4 @@ PROJECT = Path(__file__).resolve().parent.parent
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="flightdeck-airflow-")
 os.environ.setdefault("LOCALCLOUD_ENVIRONMENTS", str(PROJECT / ".local" / "environments"))
 
-pytest_plugins = ["tests.required", "tests.coverage_page", "tests.report"]
+pytest_plugins = ["tests.required", "tests.coverage_page", "tests.report", "tests.airflow_matrix"]

@@ -213,6 +213,12 @@ class AirflowRest:
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         return self._send("GET", path, missing={"value": None}, params={"deserialize": True})["value"]
 
+    def links(self, task: TaskInstance) -> dict[str, str | None]:
+        """Return where a task instance's buttons lead, by their names."""
+        path = f"/api/v2/dags/{task.dag_id}/dagRuns/{task.run_id}/taskInstances/{task.task_id}/links"
+        found: dict[str, str | None] = self._send("GET", path)["extra_links"]
+        return found
+
     def log(self, task: TaskInstance) -> str:
         """Return the log of a task instance's last try, one event a line."""
         answer = self._send(

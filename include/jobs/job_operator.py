@@ -10,8 +10,8 @@ another one died. An error that no other try can change fails the task at once; 
 retries, which these operators have by default, as they are safe.
 
 Who stops the job: of a deferred task the trigger (``flightdeck_triggers.sagemaker_job``), after its timeout the task
-itself too; of a running task ``on_kill``, unless the task's state is still ``running``: then a worker goes down and no
-user acted; after ``execution_timeout`` the task itself. What none of them sees is left to the reaper
+itself too; of a running task ``on_kill`` when a user has ended it, not when a worker goes down or the task was cleared:
+the next try adopts the job; after ``execution_timeout`` the task itself. What none of them sees is left to the reaper
 (``include.jobs.reaper``).
 
 To ask for a new job on purpose, clear a task that succeeded. To correct the request of a running job, stop the job.
@@ -40,6 +40,7 @@ from include.jobs.completion import Completion
 from include.jobs.console import SageMakerJobLink, show_job
 from include.jobs.identity import TaskIdentity
 from include.jobs.kinds import Ending
+from include.jobs.task_states import ENDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -232,7 +233,7 @@ class JobOperator(SageMakerBaseOperator):
             self.log.info("Stopped %s", job)
 
     def _was_ended(self, instance: Any) -> bool:
-        """Whether a task is known not to run any more.
+        """Whether a task is known to have been ended; one that runs or will run again wants its job.
 
         The answer comes through a channel that the interrupted code may be using: a thread waits for it, not for ever.
         """
@@ -251,7 +252,7 @@ class JobOperator(SageMakerBaseOperator):
         thread.start()
         thread.join(_ASKING_SECONDS)
         self.log.info("The task's state is %s", states[0] if states else "unknown")
-        return bool(states) and str(states[0]) != "running"
+        return bool(states) and states[0] in ENDED
 
     def _completion(self) -> Completion:
         s3, logs = S3Hook(**self._hook_parameters), AwsLogsHook(**self._hook_parameters)

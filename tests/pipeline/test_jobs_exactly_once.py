@@ -88,6 +88,16 @@ def test_clearing_a_task_that_succeeded_asks_for_a_new_job(jobs: Jobs) -> None:
     assert {first.job_name: "Completed", second.job_name: "Completed"} == jobs.states(probe)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tasks_button_leads_to_its_job(jobs: Jobs, kind: str) -> None:
+    """The page of the job in AWS's console, whatever its kind."""
+    probe = jobs.start(kind, f"{kind}-button")
+    page = {"training": "jobs", "transform": "transform-jobs"}[kind]
+    home = "https://console.aws.amazon.com/sagemaker/home?region=us-east-1"
+    expected = {"SageMaker job": f"{home}#/{page}/{jobs.result(probe).job_name}"}
+    assert expected == jobs.laptop.rest.links(jobs.task(probe))
+
+
 def test_an_adopted_job_that_is_stopped_is_replaced(jobs: Jobs, tmp_path: Path) -> None:
     """Somebody stops the job that a retry has adopted: the same try creates the next one."""
     jobs.proxy.planned.add(Kill("CreateTrainingJob", "probe-stopped-", "after"))
