@@ -15,11 +15,11 @@ export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 unexport UV_PROJECT_ENVIRONMENT
 
-JOB_INPUTS := $(wildcard include/models/*/model.yaml include/models/*/requirements.txt)
+JOB_INPUTS := $(wildcard include/models/*/requests/*.json include/models/*/requirements.txt)
 CHECKED := include localcloud/src deploy $(wildcard plugins)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test verify coverage demo up down cloud
+.PHONY: help setup lint test verify coverage requests demo up down cloud
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,9 @@ verify: setup .local/sagemaker-sdk.stamp .local/airflow-3.2.stamp ## everything,
 
 coverage: setup .local/sagemaker-sdk.stamp ## write localcloud/COVERAGE.md after running the tests that it names
 	$(RUN) -m pytest -m "" --coverage-page=prove tests/contract
+
+requests: .local/sagemaker-sdk.stamp ## compile every model's job requests from its model.yaml; commit what it writes
+	PYTHONPATH="$(CURDIR)" .local/sagemaker-sdk/bin/python envs/sagemaker-sdk/compile_requests.py
 
 demo: setup ## the pipeline on four real months, verified; nothing is left running
 	@$(RUN) -m deploy.laptop.demo --cloud-port $(CLOUD_PORT) --airflow-port $(AIRFLOW_PORT)

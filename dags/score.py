@@ -41,8 +41,8 @@ def score(spec: ModelSpec) -> None:
         return plan["months"]
 
     @task
-    def transform_request(scored: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
-        return {**scored["transform"], "ModelName": model["Model"]["ModelName"]}
+    def transform_request(scored: dict[str, Any], created: dict[str, Any]) -> dict[str, Any]:
+        return stage.request_transform(load_model(model), stage.MonthToScore(**scored), created["Model"]["ModelName"])
 
     @task_group
     def score_month(scored: dict[str, Any], model_version: int, created: dict[str, Any]) -> None:

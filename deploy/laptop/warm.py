@@ -22,6 +22,7 @@ from deploy.laptop.cloud import LocalCloud, s3_client
 from deploy.laptop.errors import ServiceFailed
 from include.core.errors import FlightdeckError
 from include.core.model_spec import MODELS_FOLDER, load_models
+from include.jobs.requests import processing_image, training_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,7 +66,7 @@ def _train(client: SageMakerClient, spec: ModelSpec, deadline: float) -> None:
     client.create_training_job(
         TrainingJobName=name,
         RoleArn=_ROLE,
-        AlgorithmSpecification={"TrainingImage": spec.image, "TrainingInputMode": "File"},
+        AlgorithmSpecification={"TrainingImage": training_image(spec), "TrainingInputMode": "File"},
         HyperParameters={
             "sagemaker_program": "warm.py",
             "sagemaker_submit_directory": f"s3://{_BUCKET}/warm/{spec.name}.tar.gz",
@@ -87,7 +88,10 @@ def _process(client: SageMakerClient, spec: ModelSpec, deadline: float) -> None:
     client.create_processing_job(
         ProcessingJobName=name,
         RoleArn=_ROLE,
-        AppSpecification={"ImageUri": spec.image, "ContainerEntrypoint": ["python3", "-c", _PROGRAM.decode()]},
+        AppSpecification={
+            "ImageUri": processing_image(spec),
+            "ContainerEntrypoint": ["python3", "-c", _PROGRAM.decode()],
+        },
         ProcessingResources={"ClusterConfig": _CLUSTER},
         StoppingCondition={"MaxRuntimeInSeconds": int(_SECONDS)},
     )

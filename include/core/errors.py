@@ -8,6 +8,7 @@
     │   ├── EvaluationRefused    a comparison that would not be fair: the holdout was trained on
     │   ├── ArtifactError        an artifact that is missing, empty or not the one that was recorded
     │   ├── RemoteJobFailed      a cloud's job that did not end well
+    │   ├── RequestsNotCompiled  compiled job requests that are missing, stale or not the ones that a task fills
     │   ├── RequestConflict      a cloud's job that runs for the task with another request
     │   └── RequestRefused       a request that the cloud does not accept
     └── TransientError           trying again can help
@@ -69,6 +70,10 @@ class ArtifactError(TerminalError):
 
 class RemoteJobFailed(TerminalError):
     """A cloud's job ended as failed or stopped."""
+
+
+class RequestsNotCompiled(TerminalError):
+    """A model's compiled requests are missing, stale, or have other placeholders than those that a task fills."""
 
 
 class RequestConflict(TerminalError):

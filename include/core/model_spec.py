@@ -18,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveInt,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -70,6 +71,22 @@ class Features(_Strict):
         return self
 
 
+class FrameworkImage(_Strict):
+    """One of AWS's framework images; ``make requests`` resolves its address by the SageMaker SDK.
+
+    Args:
+        framework: The framework by the SDK's name: xgboost, sklearn, pytorch, tensorflow.
+        version: The framework's version as AWS writes it, in quotes where YAML would read a number.
+        region: The region that the jobs run in; an image lies in each region.
+        py_version: The image's Python (py311), for frameworks that come with several.
+    """
+
+    framework: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")]
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    py_version: Annotated[str, Field(pattern=r"^py\d+$")] | None = None
+
+
 class Instances(_Strict):
     """The machines of one cloud job: type, volume in GB, time limit in seconds."""
 
@@ -117,6 +134,9 @@ class RegressionGate(_Strict):
 
 
 Gate = ClassificationGate | RegressionGate
+_IMAGE_ADDRESS: TypeAdapter[str] = TypeAdapter(
+    Annotated[str, Field(pattern=r"^\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/[^:]+:.+$")]
+)
 _GATES: dict[Objective, type[Gate]] = {"binary_classification": ClassificationGate, "regression": RegressionGate}
 
 
@@ -134,13 +154,16 @@ class Monitoring(_Strict):
 
 
 class ModelSpec(_Strict):
-    """A model, as its model.yaml describes it."""
+    """A model, as its model.yaml describes it.
+
+    ``image`` is the address of an image of one's own, or one of AWS's by framework and version.
+    """
 
     name: Name
     source: Name
     objective: Objective
     platforms: Annotated[list[Literal["sagemaker"]], Field(min_length=1)]
-    image: Annotated[str, Field(pattern=r"^\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/[^:]+:.+$")]
+    image: str | FrameworkImage
     label_delay_months: Annotated[int, Field(ge=0, le=24)]
     features: Features
     training: Training
@@ -148,6 +171,14 @@ class ModelSpec(_Strict):
     scoring: Instances
     gate: Gate
     monitoring: Monitoring = Monitoring()
+
+    @field_validator("image", mode="before")
+    @classmethod
+    def _address_or_framework(cls, value: Any) -> str | FrameworkImage:
+        # chosen here and not by pydantic, so that a mistake is told of the form that was meant
+        if isinstance(value, str):
+            return _IMAGE_ADDRESS.validate_python(value)
+        return FrameworkImage.model_validate(value)
 
     @field_validator("gate", mode="plain")
     @classmethod
@@ -237,6 +268,8 @@ def _known_keys(location: tuple[str | int, ...], content: dict[str, Any]) -> str
     if location == ("gate",):
         objective: Objective = content["objective"]
         return f"the keys of a gate for {objective} are {', '.join(_GATES[objective].model_fields)}"
+    if location == ("image",):
+        return f"the keys of an image are {', '.join(FrameworkImage.model_fields)}"
     model: Any = ModelSpec
     for part in location:
         model = model.model_fields[part].annotation

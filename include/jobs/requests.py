@@ -1,8 +1,8 @@
-"""The requests of a model's SageMaker jobs: plain boto3 dictionaries built from its model.yaml.
+"""The requests of a model's SageMaker jobs: what ``make requests`` compiled, filled with the values of this run.
 
 A request's name is a readable prefix; the operator that sends it (``include.jobs.sagemaker``) makes it a unique name.
 
-What it does not do: call any cloud.
+What it does not do: choose an image, a machine or a hyperparameter, which come compiled; call any cloud.
 """
 
 from __future__ import annotations
@@ -12,20 +12,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from include.core.lake import datasets_prefix, jobs_prefix
+from include.core.model_spec import MODELS_FOLDER
+from include.jobs.compiled import extended, fill, read_compiled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from include.core.lake import Lake
-    from include.core.model_spec import Instances, ModelSpec
+    from include.core.model_spec import ModelSpec
     from include.jobs.code_package import CodePackage
-
-_PROCESSING = "/opt/ml/processing"
-
-
-def name_prefix(spec: ModelSpec) -> str:
-    """Return a model's name as SageMaker's resources may carry it."""
-    return spec.name.replace("_", "-")
+    from include.jobs.compiled import CompiledRequest, Purpose
 
 
 def training_request(
@@ -37,34 +33,14 @@ def training_request(
         spec: The model.
         lake: Where the job writes its artifacts.
         code: The code to run; its entry point is ``train.py``.
-        channels: Address of each channel's S3 manifest, by the channel's name.
+        channels: Address of the S3 manifests of ``features`` and ``labels``.
         role: ARN of the role that the job runs as.
+
+    Raises:
+        RequestsNotCompiled: the compiled request is missing, or is not the one of model.yaml.
     """
-    training = spec.training
-    hyperparameters = {
-        **{name: str(value) for name, value in training.hyperparameters.items()},
-        "seed": str(training.seed),
-        "sagemaker_program": "train.py",
-        "sagemaker_submit_directory": code.archive,
-    }
-    return {
-        "TrainingJobName": f"{name_prefix(spec)}-train",
-        "RoleArn": role,
-        "AlgorithmSpecification": {
-            "TrainingImage": spec.image,
-            "TrainingInputMode": "File",
-            "MetricDefinitions": [
-                {"Name": name, "Regex": regex} for name, regex in training.metric_definitions.items()
-            ],
-        },
-        "HyperParameters": hyperparameters,
-        "InputDataConfig": [
-            {"ChannelName": name, "DataSource": {"S3DataSource": _s3_manifest(uri)}} for name, uri in channels.items()
-        ],
-        "OutputDataConfig": {"S3OutputPath": lake.uri(f"{jobs_prefix(spec.name)}/training")},
-        "ResourceConfig": _cluster(training),
-        "StoppingCondition": {"MaxRuntimeInSeconds": training.max_runtime_seconds},
-    }
+    values = {"role": role, "code_archive": code.archive, "output": _output(lake, spec, "training"), **channels}
+    return fill(_compiled(spec, "train").request, values, _where(spec, "train"))
 
 
 def evaluation_request(
@@ -72,7 +48,8 @@ def evaluation_request(
     lake: Lake,
     holdout_month: str,
     channels: Mapping[str, str],
-    models: Mapping[str, tuple[str, CodePackage]],
+    candidate: tuple[str, CodePackage],
+    others: Mapping[str, tuple[str, CodePackage]],
     role: str,
 ) -> dict[str, Any]:
     """Return a CreateProcessingJob request that evaluates models on one holdout.
@@ -82,21 +59,28 @@ def evaluation_request(
         lake: Where the job writes its report.
         holdout_month: The month, as the report names it.
         channels: Address of the S3 manifests of ``features`` and ``labels``.
-        models: Artifact (model.tar.gz) and code of each model to compare, by name; the first is the candidate.
+        candidate: Artifact (model.tar.gz) and code of the candidate, whose code also holds the program.
+        others: The same of each model that it is compared with, by name.
         role: ARN of the role that the job runs as.
+
+    Raises:
+        RequestsNotCompiled: the compiled request is missing, or is not the one of model.yaml.
     """
-    inputs = {name: _s3_manifest(uri) for name, uri in channels.items()}
-    arguments = ["--holdout-month", holdout_month, "--objective", spec.objective]
-    for name in channels:
-        arguments += [f"--{name}", f"{_PROCESSING}/input/{name}"]
-    for name, (artifact, code) in models.items():
-        inputs[name] = _s3_prefix(artifact)
-        inputs[f"{name}-code"] = _s3_prefix(code.files)
-        arguments += ["--model", f"{name}={_PROCESSING}/input/{name}"]
-        arguments += ["--code", f"{name}={_PROCESSING}/input/{name}-code"]
-    program = f"{_PROCESSING}/input/{next(iter(models))}-code/evaluate.py"
-    arguments += ["--output", f"{_PROCESSING}/output"]
-    return _processing_request(spec, lake, "evaluate", program, arguments, inputs, role)
+    compiled, where = _compiled(spec, "evaluate"), _where(spec, "evaluate")
+    artifact, code = candidate
+    values = {
+        "role": role,
+        "output": _output(lake, spec, "evaluate"),
+        "holdout_month": holdout_month,
+        "artifact": artifact,
+        "code": code.files,
+        **channels,
+    }
+    request = fill(compiled.request, values, where)
+    for name, (artifact, code) in others.items():
+        addition = {"model": name, "artifact": artifact, "code": code.files}
+        request = extended(request, fill(compiled.each_other_model or {}, addition, where))
+    return request
 
 
 def plot_request(spec: ModelSpec, lake: Lake, code: CodePackage, reports: str, role: str) -> dict[str, Any]:
@@ -108,46 +92,78 @@ def plot_request(spec: ModelSpec, lake: Lake, code: CodePackage, reports: str, r
         code: The code that holds the program.
         reports: Address of the S3 manifest of the months' reports.
         role: ARN of the role that the job runs as.
+
+    Raises:
+        RequestsNotCompiled: the compiled request is missing, or is not the one of model.yaml.
     """
-    inputs = {"reports": _s3_manifest(reports), "code": _s3_prefix(code.files)}
-    arguments = ["--reports", f"{_PROCESSING}/input/reports", "--output", f"{_PROCESSING}/output"]
-    return _processing_request(spec, lake, "plot", f"{_PROCESSING}/input/code/plot_months.py", arguments, inputs, role)
+    values = {"role": role, "output": _output(lake, spec, "plot"), "code": code.files, "reports": reports}
+    return fill(_compiled(spec, "plot").request, values, _where(spec, "plot"))
 
 
 def model_request(spec: ModelSpec, image: str, artifact: str, code: CodePackage, role: str) -> dict[str, Any]:
-    """Return a CreateModel request that serves an artifact by the model's ``serve.py`` in script mode."""
-    return {
-        "ModelName": f"{name_prefix(spec)}-model",
-        "ExecutionRoleArn": role,
-        "PrimaryContainer": {
-            "Image": image,
-            "ModelDataUrl": artifact,
-            "Environment": {"SAGEMAKER_PROGRAM": "serve.py", "SAGEMAKER_SUBMIT_DIRECTORY": code.archive},
-        },
-    }
+    """Return a CreateModel request that serves an artifact by the model's ``serve.py`` in script mode.
+
+    Args:
+        spec: The model.
+        image: The image that the artifact was released with, which model.yaml may have left behind since.
+        artifact: The artifact (model.tar.gz).
+        code: The code that it was released with.
+        role: ARN of the role that the container runs as.
+
+    Raises:
+        RequestsNotCompiled: the compiled request is missing, or is not the one of model.yaml.
+    """
+    values = {"role": role, "artifact": artifact, "code_archive": code.archive}
+    request = fill(_compiled(spec, "model").request, values, _where(spec, "model"))
+    return {**request, "PrimaryContainer": {**request["PrimaryContainer"], "Image": image}}
 
 
-def transform_request(spec: ModelSpec, lake: Lake, features: str) -> dict[str, Any]:
+def scoring_output(spec: ModelSpec, lake: Lake) -> str:
+    """Return the address below which each transform job writes a folder."""
+    return _output(lake, spec, "scoring")
+
+
+def transform_request(spec: ModelSpec, features: str, output: str, model_name: str) -> dict[str, Any]:
     """Return a CreateTransformJob request that scores one parquet file in one piece.
 
-    The model's name and the last part of the output path are the operator's, which knows the job's name.
+    Args:
+        spec: The model.
+        features: Address of the file.
+        output: Where the predictions go; the operator adds the last part, as it knows the job's name.
+        model_name: Name of the SageMaker model.
+
+    Raises:
+        RequestsNotCompiled: the compiled request is missing, or is not the one of model.yaml.
     """
-    return {
-        "TransformJobName": f"{name_prefix(spec)}-score",
-        "MaxConcurrentTransforms": 1,
-        "MaxPayloadInMB": 100,
-        "TransformInput": {
-            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": features}},
-            "ContentType": "application/x-parquet",
-            "SplitType": "None",
-        },
-        "TransformOutput": {
-            "S3OutputPath": lake.uri(f"{jobs_prefix(spec.name)}/scoring"),
-            "Accept": "text/csv",
-            "AssembleWith": "None",
-        },
-        "TransformResources": {"InstanceType": spec.scoring.instance_type, "InstanceCount": 1},
-    }
+    values = {"features": features, "output": output, "model": model_name}
+    return fill(_compiled(spec, "transform").request, values, _where(spec, "transform"))
+
+
+def training_image(spec: ModelSpec) -> str:
+    """Return the address of the image that the model is trained in.
+
+    Raises:
+        RequestsNotCompiled: the compiled request is missing, or is not the one of model.yaml.
+    """
+    return str(_compiled(spec, "train").request["AlgorithmSpecification"]["TrainingImage"])
+
+
+def processing_image(spec: ModelSpec) -> str:
+    """Return the address of the image that the model is evaluated in.
+
+    Raises:
+        RequestsNotCompiled: the compiled request is missing, or is not the one of model.yaml.
+    """
+    return str(_compiled(spec, "evaluate").request["AppSpecification"]["ImageUri"])
+
+
+def serving_image(spec: ModelSpec) -> str:
+    """Return the address of the image that a newly trained artifact is released with and served in.
+
+    Raises:
+        RequestsNotCompiled: the compiled request is missing, or is not the one of model.yaml.
+    """
+    return str(_compiled(spec, "model").request["PrimaryContainer"]["Image"])
 
 
 def publish_channel(lake: Lake, model: str, keys: list[str]) -> str:
@@ -158,58 +174,13 @@ def publish_channel(lake: Lake, model: str, keys: list[str]) -> str:
     return lake.uri(key)
 
 
-def _processing_request(
-    spec: ModelSpec,
-    lake: Lake,
-    purpose: str,
-    program: str,
-    arguments: list[str],
-    inputs: Mapping[str, dict[str, str]],
-    role: str,
-) -> dict[str, Any]:
-    return {
-        "ProcessingJobName": f"{name_prefix(spec)}-{purpose}",
-        "RoleArn": role,
-        "AppSpecification": {
-            "ImageUri": spec.image,
-            "ContainerEntrypoint": ["python3", program],
-            "ContainerArguments": arguments,
-        },
-        "ProcessingInputs": [
-            {
-                "InputName": name,
-                "S3Input": {"LocalPath": f"{_PROCESSING}/input/{name}", "S3InputMode": "File", **source},
-            }
-            for name, source in inputs.items()
-        ],
-        "ProcessingOutputConfig": {
-            "Outputs": [
-                {
-                    "OutputName": purpose,
-                    "S3Output": {
-                        "S3Uri": lake.uri(f"{jobs_prefix(spec.name)}/{purpose}"),
-                        "LocalPath": f"{_PROCESSING}/output",
-                        "S3UploadMode": "EndOfJob",
-                    },
-                }
-            ]
-        },
-        "ProcessingResources": {"ClusterConfig": _cluster(spec.evaluation)},
-        "StoppingCondition": {"MaxRuntimeInSeconds": spec.evaluation.max_runtime_seconds},
-    }
+def _compiled(spec: ModelSpec, purpose: Purpose) -> CompiledRequest:
+    return read_compiled(MODELS_FOLDER / spec.name, spec, purpose)
 
 
-def _s3_manifest(uri: str) -> dict[str, str]:
-    return {"S3DataType": "ManifestFile", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
+def _where(spec: ModelSpec, purpose: Purpose) -> str:
+    return f"{spec.name}/requests/{purpose}.json"
 
 
-def _s3_prefix(uri: str) -> dict[str, str]:
-    return {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
-
-
-def _cluster(instances: Instances) -> dict[str, Any]:
-    return {
-        "InstanceType": instances.instance_type,
-        "InstanceCount": 1,
-        "VolumeSizeInGB": instances.volume_gb,
-    }
+def _output(lake: Lake, spec: ModelSpec, folder: str) -> str:
+    return lake.uri(f"{jobs_prefix(spec.name)}/{folder}")

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from include.core.due import NotDue, months_to_score
 from include.core.months import Month
 from include.core.snapshots import months_below
+from include.jobs import requests
 from include.jobs.code_package import CodePackage
-from include.jobs.requests import model_request, transform_request
 from include.registry.promotions import current_champion
 from include.registry.verification import verify_artifact
 
@@ -30,11 +30,12 @@ class ScoredMonth(BaseModel, frozen=True):
 
 
 class MonthToScore(BaseModel, frozen=True):
-    """One month to score: its features by digest, and the transform job's request."""
+    """One month to score: its features by digest and address, and the folder of the transform jobs' output."""
 
     month: str
     features_digest: str
-    transform: dict[str, Any]
+    features: str
+    output: str
 
 
 class ScoringPlan(BaseModel, frozen=True):
@@ -67,16 +68,22 @@ def plan_scoring(lake: Lake, spec: ModelSpec, role: str) -> ScoringPlan | NotDue
     verify_artifact(lake, champion)
     return ScoringPlan(
         model_version=champion.version,
-        model=model_request(spec, champion.image, champion.artifact, CodePackage(uri=champion.code), role),
+        model=requests.model_request(spec, champion.image, champion.artifact, CodePackage(uri=champion.code), role),
         months=[
             MonthToScore(
                 month=str(month),
                 features_digest=featured[month].digest,
-                transform=transform_request(spec, lake, lake.uri(featured[month].files["features"].key)),
+                features=lake.uri(featured[month].files["features"].key),
+                output=requests.scoring_output(spec, lake),
             )
             for month in due
         ],
     )
+
+
+def request_transform(spec: ModelSpec, scored: MonthToScore, model_name: str) -> dict[str, Any]:
+    """Return the request of the job that scores a month with the SageMaker model of that name."""
+    return requests.transform_request(spec, scored.features, scored.output, model_name)
 
 
 def take_predictions(
@@ -89,13 +96,12 @@ def take_predictions(
     """
     from include.warehouse.predictions import publish_predictions  # noqa: PLC0415 - only this task pays for pandas
 
-    features = scored.transform["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
-    output = f"{transform.artifacts['predictions']}/{features.rpartition('/')[2]}.out"
+    output = f"{transform.artifacts['predictions']}/{scored.features.rpartition('/')[2]}.out"
     snapshot = publish_predictions(
         lake,
         spec,
         Month.parse(scored.month),
-        features_uri=features,
+        features_uri=scored.features,
         output_uri=output,
         inputs={"features": scored.features_digest, "model_version": str(model_version)},
     )

@@ -13,7 +13,7 @@ from include.core.promotion import Candidate, read_report
 from include.core.snapshots import months_below
 from include.evaluation.gate import decide, refuse_unfair_holdout
 from include.jobs.code_package import CodePackage, publish_code
-from include.jobs.requests import evaluation_request, publish_channel, training_request
+from include.jobs.requests import evaluation_request, publish_channel, serving_image, training_request
 from include.registry.promotions import append_record, current_champion, promotion_records, record_of_job
 
 if TYPE_CHECKING:
@@ -102,11 +102,10 @@ def request_evaluation(
     lake: Lake, spec: ModelSpec, plan: TrainingPlan, training: JobResult, role: str
 ) -> dict[str, Any]:
     """Return the request of the job that compares the candidate with the champion on the holdout."""
-    models = {"candidate": (training.artifacts["model"], plan.code)}
+    candidate = (training.artifacts["model"], plan.code)
     champion = current_champion(lake, spec.name)
-    if champion is not None:
-        models["champion"] = (champion.artifact, CodePackage(uri=champion.code))
-    return evaluation_request(spec, lake, plan.holdout_month, plan.holdout, models, role)
+    others = {"champion": (champion.artifact, CodePackage(uri=champion.code))} if champion else {}
+    return evaluation_request(spec, lake, plan.holdout_month, plan.holdout, candidate, others, role)
 
 
 def record_decision(
@@ -146,7 +145,7 @@ def record_decision(
         artifact=artifact,
         artifact_sha256=hashlib.sha256(_content(lake, artifact)).hexdigest(),
         code=plan.code.uri,
-        image=spec.image,
+        image=serving_image(spec),
         trained_on=plan.trained_on,
         holdout_month=report.holdout_month,
         evaluation=report_uri,

@@ -19,6 +19,7 @@ from include.core.lake import Lake
 from include.core.model_spec import MODELS_FOLDER, load_model
 from include.core.months import Month
 from include.jobs.code_package import pack
+from include.jobs.requests import training_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +126,10 @@ def training_request(lake: Lake, name: str, program: str) -> dict[str, Any]:
     return {
         "TrainingJobName": f"probe-{name}",
         "RoleArn": "arn:aws:iam::123456789012:role/flightdeck-jobs",
-        "AlgorithmSpecification": {"TrainingImage": load_model("flight_delay").image, "TrainingInputMode": "File"},
+        "AlgorithmSpecification": {
+            "TrainingImage": training_image(load_model("flight_delay")),
+            "TrainingInputMode": "File",
+        },
         "HyperParameters": {
             "sagemaker_program": "train.py",
             "sagemaker_submit_directory": lake.uri(f"probe/{name}.tar.gz"),

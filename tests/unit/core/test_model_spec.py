@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from include.core.errors import SpecError
-from include.core.model_spec import MODELS_FOLDER, load_model, load_model_spec, load_models
+from include.core.model_spec import MODELS_FOLDER, FrameworkImage, ModelSpec, load_model, load_model_spec, load_models
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,11 +21,11 @@ def content() -> dict[str, Any]:
     return parsed
 
 
-def _load(tmp_path: Path, content: object, name: str = "flight_delay") -> None:
+def _load(tmp_path: Path, content: object, name: str = "flight_delay") -> ModelSpec:
     folder = tmp_path / name
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / "model.yaml").write_text(yaml.safe_dump(content))
-    load_model_spec(folder)
+    return load_model_spec(folder)
 
 
 def test_the_flights_model_keeps_the_rules() -> None:
@@ -54,6 +54,9 @@ def test_an_unknown_key_is_refused_with_the_known_ones(tmp_path: Path, content: 
         (("training", "window"), {"min_months": 4, "max_months": 2}, "min_months (4) is at most max_months (2)"),
         (("training", "instance_type"), "m5.large", "string should match pattern"),
         (("image",), "xgboost:latest", "string should match pattern"),
+        (("image",), ["xgboost"], "input should be a valid dictionary or instance of FrameworkImage"),
+        (("image", "version"), 3.0, "input should be a valid string"),
+        (("image", "region"), "Virginia", "string should match pattern"),
         (("features", "numeric"), ["distance", "distance"], "a name appears once; distance appears more often"),
         (("features", "categorical"), ["distance"], "a feature is numeric or categorical; distance is both"),
         (("gate",), {"min_roc_auc": 0.6, "min_gain": 0.5}, "input should be less than 0.5"),
@@ -75,6 +78,26 @@ def test_a_wrong_value_is_refused_with_key_value_and_rule(
         _load(tmp_path, content)
     assert path[0] in refused.value.what
     assert rule in refused.value.rule
+
+
+def test_an_image_is_an_address_or_a_framework(tmp_path: Path, content: dict[str, Any]) -> None:
+    """An image of one's own stands by its address, one of AWS's by framework and version."""
+    content["image"] = address = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/trainer:7"
+    assert address == _load(tmp_path / "address", content).image
+    content["image"] = {"framework": "pytorch", "version": "2.5.1", "py_version": "py311", "region": "eu-west-1"}
+    assert FrameworkImage(**content["image"]) == _load(tmp_path / "framework", content).image
+
+
+def test_an_image_names_its_known_keys(tmp_path: Path, content: dict[str, Any]) -> None:
+    """A key that an image does not have, and one that it lacks, are both told, and nothing of the other form."""
+    content["image"] = {"framework": "xgboost", "tag": "3.0-5", "region": "us-east-1"}
+    with pytest.raises(SpecError) as refused:
+        _load(tmp_path, content)
+    assert str(refused.value) == (
+        "flight_delay/model.yaml: image.version = (missing); image.tag = '3.0-5' (unknown key). "
+        "Rule: a key without a default is given; the keys of an image are framework, version, region, py_version. "
+        "Remedy: correct image.version, image.tag."
+    )
 
 
 def test_a_gate_has_the_keys_of_its_objective(tmp_path: Path, content: dict[str, Any]) -> None:
