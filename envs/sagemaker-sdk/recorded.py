@@ -1,16 +1,14 @@
 """The SageMaker SDK at work without a cloud: what it is about to send is recorded, and goes nowhere.
 
-How it works: a session with made-up credentials, whose client hands a Create request to a handler before botocore looks
-at it; the handler ends the call. Neither the settings of the machine (AWS profiles, the SDK's configuration files) nor
-the network have a part in what is recorded.
+How it works: a session whose client hands a request to a handler before botocore looks at it; the handler ends the
+call. The SDK's own configuration files have no part in it: the session brings its configuration.
 
-What it does not do: let a request through.
+What it does not do: let a request through; keep the machine's settings of AWS away, which the SDK reads as soon as it
+is imported (``compile_requests`` does).
 """
 
 from __future__ import annotations
 
-import logging
-import os
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -19,18 +17,6 @@ from sagemaker.core.helper.session_helper import Session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SETTINGS = {
-    "AWS_ACCESS_KEY_ID": "nobody",
-    "AWS_SECRET_ACCESS_KEY": "nobody",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "AWS_EC2_METADATA_DISABLED": "true",
-    # nothing listens there: what would be sent all the same fails at once
-    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-    # else the SDK asks IAM whether the role may do it
-    "SAGEMAKER_VALIDATE_ROLE": "false",
-}
-_FOREIGN = ("AWS_", "SAGEMAKER_")
 _SDK_CONFIG = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
 
 
@@ -41,15 +27,6 @@ class _Recorded(Exception):
         super().__init__(operation)
         self.operation = operation
         self.request = request
-
-
-def leave_the_machine_out() -> None:
-    """Replace the settings of AWS's clients in this process, and keep the SDK's log quiet."""
-    for name in [each for each in os.environ if each.startswith(_FOREIGN)]:
-        del os.environ[name]
-    os.environ.update(_SETTINGS)
-    # it reports each recorded call as one that failed
-    logging.disable(logging.ERROR)
 
 
 def sdk_session(region: str) -> Session:

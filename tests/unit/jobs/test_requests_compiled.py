@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from include.core.errors import RequestsNotCompiled
-from include.core.model_spec import MODELS_FOLDER, ModelSpec, load_model_spec, load_models
+from include.core.model_spec import MODELS_FOLDER, ModelSpec, load_model_spec
 from include.jobs.compiled import PURPOSES, Purpose, extended, fill, read_compiled, requests_folder
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Edit = Callable[[dict[str, Any]], object]
 
 PROJECT = Path(__file__).parents[3]
+SECOND_MODELS = PROJECT / "tests" / "pipeline" / "second_model" / "models"
+FOLDERS = [path.parent for models in (MODELS_FOLDER, SECOND_MODELS) for path in sorted(models.glob("*/model.yaml"))]
 REMEDY = "Remedy: run `make requests` and commit the files that it writes."
 
 
@@ -51,19 +53,20 @@ def stale(folder: Path, spec: ModelSpec) -> list[Purpose]:
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)
-@pytest.mark.parametrize("spec", load_models(), ids=lambda spec: spec.name)
-def test_what_is_committed_is_compiled_from_model_yaml(spec: ModelSpec, purpose: Purpose) -> None:
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_what_is_committed_is_compiled_from_model_yaml(folder: Path, purpose: Purpose) -> None:
     """Each model has its requests, compiled from its model.yaml as it is now; else the error says what to do."""
-    path = requests_folder(MODELS_FOLDER / spec.name) / f"{purpose}.json"
-    assert path.read_text(encoding="utf-8") == read_compiled(MODELS_FOLDER / spec.name, spec, purpose).text()
+    text = (requests_folder(folder) / f"{purpose}.json").read_text(encoding="utf-8")
+    assert text == read_compiled(folder, load_model_spec(folder), purpose).text()
 
 
-@pytest.mark.parametrize("spec", load_models(), ids=lambda spec: spec.name)
-def test_what_is_committed_is_compiled_by_the_locked_sdk(spec: ModelSpec) -> None:
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_what_is_committed_is_compiled_by_the_locked_sdk(folder: Path) -> None:
     """A new SDK in the lock file asks for `make requests`."""
     lock = tomllib.loads((PROJECT / "envs" / "sagemaker-sdk" / "uv.lock").read_text())
     (locked,) = [package["version"] for package in lock["package"] if package["name"] == "sagemaker"]
-    compiled = {purpose: read_compiled(MODELS_FOLDER / spec.name, spec, purpose) for purpose in PURPOSES}
+    spec = load_model_spec(folder)
+    compiled = {purpose: read_compiled(folder, spec, purpose) for purpose in PURPOSES}
     assert dict.fromkeys(PURPOSES, locked) == {purpose: each.sagemaker_sdk for purpose, each in compiled.items()}, (
         f"{spec.name}: compiled by another SDK than envs/sagemaker-sdk/uv.lock names. {REMEDY}"
     )
