@@ -16,7 +16,7 @@ unexport VIRTUAL_ENV
 unexport UV_PROJECT_ENVIRONMENT
 
 JOB_INPUTS := $(wildcard include/models/*/requests/*.json include/models/*/requirements.txt)
-CHECKED := include localcloud/src deploy $(wildcard plugins)
+CHECKED := include localcloud/src deploy $(wildcard plugins) envs/sagemaker-sdk
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lint test verify coverage requests demo up down cloud

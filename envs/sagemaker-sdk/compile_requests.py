@@ -15,7 +15,7 @@ import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from include.core.errors import FlightdeckError
 from include.core.model_spec import MODELS_FOLDER, load_model_spec
@@ -69,7 +69,7 @@ def _compiled(spec: ModelSpec) -> dict[Purpose, CompiledRequest]:
     from assemble import Assembly  # noqa: PLC0415 - imports the SDK, which reads the settings that were just replaced
 
     assembly = Assembly(spec)
-    requests = {
+    requests: dict[Purpose, tuple[str, dict[str, Any]]] = {
         "train": assembly.training(),
         "evaluate": assembly.evaluation(),
         "plot": assembly.plot(),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import botocore.session
 import pytest
 import yaml
+from botocore.validate import ParamValidator
 
 from include.core.errors import RequestsNotCompiled
 from include.core.model_spec import MODELS_FOLDER, ModelSpec, load_model_spec
@@ -56,8 +59,8 @@ def stale(folder: Path, spec: ModelSpec) -> list[Purpose]:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_what_is_committed_is_compiled_from_model_yaml(folder: Path, purpose: Purpose) -> None:
     """Each model has its requests, compiled from its model.yaml as it is now; else the error says what to do."""
-    text = (requests_folder(folder) / f"{purpose}.json").read_text(encoding="utf-8")
-    assert text == read_compiled(folder, load_model_spec(folder), purpose).text()
+    compiled = read_compiled(folder, load_model_spec(folder), purpose)
+    assert compiled.text() == (requests_folder(folder) / f"{purpose}.json").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -70,6 +73,18 @@ def test_what_is_committed_is_compiled_by_the_locked_sdk(folder: Path) -> None:
     assert dict.fromkeys(PURPOSES, locked) == {purpose: each.sagemaker_sdk for purpose, each in compiled.items()}, (
         f"{spec.name}: compiled by another SDK than envs/sagemaker-sdk/uv.lock names. {REMEDY}"
     )
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_what_is_committed_fits_the_api(folder: Path, purpose: Purpose) -> None:
+    """Each file, filled, validates against botocore's model of SageMaker."""
+    compiled = read_compiled(folder, load_model_spec(folder), purpose)
+    whole = extended(compiled.request, compiled.each_other_model or {})
+    values = dict.fromkeys(re.findall(r"\$\{(\w+)\}", json.dumps(whole)), "s3://bucket/of-a-sample")
+    operation = botocore.session.get_session().get_service_model("sagemaker").operation_model(compiled.operation)
+    found = ParamValidator().validate(fill(whole, values, "here"), operation.input_shape)
+    assert "" == found.generate_report()
 
 
 @pytest.mark.parametrize(
