@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.core.model_spec import load_model
 from include.jobs.code_package import pack
+from include.jobs.requests import serving_image
 from include.jobs.result import JobResult
 from tests.pipeline.running import training_request, wait_for
 
@@ -145,7 +146,7 @@ class Jobs:
             ModelName=f"probe-{name}",
             ExecutionRoleArn=ROLE,
             PrimaryContainer={
-                "Image": load_model("flight_delay").image,
+                "Image": serving_image(load_model("flight_delay")),
                 "ModelDataUrl": lake.uri(f"probe/{name}/model.tar.gz"),
                 "Environment": {
                     "SAGEMAKER_PROGRAM": "serve.py",

@@ -9,6 +9,7 @@ import pytest
 
 from include.core.model_spec import load_model
 from include.jobs.code_package import pack
+from include.jobs.requests import serving_image, training_image
 from tests.pipeline.job_probes import ROLE
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def deploy(laptop: Laptop, name: str, answer: str, load: str = "return None") ->
         "ModelName": "probe",
         "ExecutionRoleArn": ROLE,
         "PrimaryContainer": {
-            "Image": load_model("flight_delay").image,
+            "Image": serving_image(load_model("flight_delay")),
             "ModelDataUrl": lake.uri(f"probe/{name}/model.tar.gz"),
             "Environment": {
                 "SAGEMAKER_PROGRAM": "serve.py",
@@ -90,7 +91,7 @@ def test_a_tuning_job_hands_on_its_best_model(laptop: Laptop) -> None:
             "sagemaker_submit_directory": lake.uri("probe/tune.tar.gz"),
         },
         "AlgorithmSpecification": {
-            "TrainingImage": load_model("flight_delay").image,
+            "TrainingImage": training_image(load_model("flight_delay")),
             "TrainingInputMode": "File",
             "MetricDefinitions": [{"Name": "loss", "Regex": "loss=(.*?);"}],
         },
