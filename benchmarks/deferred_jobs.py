@@ -63,12 +63,12 @@ def main() -> None:
 
 def our_trigger(job: str, interval: int) -> Any:
     """Return Flightdeck's trigger for a job."""
-    from flightdeck_triggers.sagemaker_job import SageMakerJobTrigger
+    from flightdeck_triggers.sagemaker_state import SageMakerStateTrigger
 
     now = datetime.now(UTC)
-    return SageMakerJobTrigger(
+    return SageMakerStateTrigger(
         kind="Training",
-        job=job,
+        name=job,
         since=now.isoformat(),
         until=(now + timedelta(hours=1)).isoformat(),
         poll_seconds=interval,

@@ -5,18 +5,17 @@ that is wanted. The endpoint's own name is the user's; it is created or updated 
 or is on its way to it. SageMaker keeps the old configuration when an update fails: the task then fails too.
 
 What it does not do: stop a deployment. SageMaker cannot, and what serves is not taken away because a task was killed.
-Known limitation: it waits by the provider's trigger, one status call for each endpoint.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerEndpointOperator, serialize
-from airflow.providers.amazon.aws.triggers.sagemaker import SageMakerTrigger
 from botocore.exceptions import ClientError
 
+from flightdeck_triggers.sagemaker_state import SageMakerStateTrigger
 from include.connections import AWS_CONN_ID
 from include.core.errors import RemoteJobFailed, RemoteJobInterrupted
 from include.core.polling import POLL_SECONDS
@@ -57,15 +56,33 @@ class EndpointOperator(SageMakerEndpointOperator):
         self.preprocess_config()
         with terminal_errors_fail_now():
             configuration = self._configuration(context)
-            if not self._deploy(configuration):
-                return self._deployed(configuration)
+            if self._deploy(configuration):
+                self._wait(configuration)
+            return self._deployed(configuration)
+
+    def resume(self, _context: Context, event: dict[str, Any], configuration: str) -> dict[str, Any]:
+        """Look at what the endpoint became."""
+        with terminal_errors_fail_now():
+            described = self._described()
+            if described is not None and described["EndpointStatus"] in _CHANGING:
+                raise RemoteJobInterrupted(
+                    self._endpoint,
+                    f"it is {described['EndpointStatus']}; the trigger said {event}",
+                    rule=f"a deployment ends within {_LONGEST_DEPLOYMENT}, and the connection may list endpoints",
+                    remedy="a retry waits for it again",
+                )
+            return self._deployed(configuration)
+
+    def _wait(self, configuration: str) -> None:
+        now = datetime.now(UTC)
         self.defer(
-            timeout=self.execution_timeout or _LONGEST_DEPLOYMENT,
-            trigger=SageMakerTrigger(
-                job_name=self._endpoint,
-                job_type="endpoint",
-                waiter_delay=self.check_interval,
-                waiter_max_attempts=round(_LONGEST_DEPLOYMENT.total_seconds() / self.check_interval),
+            timeout=self.execution_timeout,
+            trigger=SageMakerStateTrigger(
+                kind="Endpoint",
+                name=self._endpoint,
+                since=now.isoformat(),
+                until=(now + _LONGEST_DEPLOYMENT).isoformat(),
+                poll_seconds=self.check_interval,
                 aws_conn_id=self.aws_conn_id,
                 region_name=self.region_name,
                 verify=self.verify,
@@ -74,13 +91,6 @@ class EndpointOperator(SageMakerEndpointOperator):
             method_name="resume",
             kwargs={"configuration": configuration},
         )
-        message = "deferring a task ends it"
-        raise AssertionError(message)
-
-    def resume(self, context: Context, event: dict[str, Any], configuration: str) -> dict[str, Any]:  # noqa: ARG002 - Airflow's
-        """Look at what the endpoint became."""
-        with terminal_errors_fail_now():
-            return self._deployed(configuration)
 
     @property
     def _client(self) -> SageMakerClient:

@@ -9,7 +9,7 @@ the worker; then it looks at what it became (``include.jobs.completion``) and re
 another one died. An error that no other try can change fails the task at once; every other one is left to the task's
 retries, which these operators have by default, as they are safe.
 
-Who stops the job: of a deferred task the trigger (``flightdeck_triggers.sagemaker_job``), after its timeout the task
+Who stops the job: of a deferred task the trigger (``flightdeck_triggers.sagemaker_state``), after its timeout the task
 itself too; of a running task ``on_kill`` when a user has ended it, not when a worker goes down or the task was cleared:
 the next try adopts the job; after ``execution_timeout`` the task itself. What none of them sees is left to the reaper
 (``include.jobs.reaper``).
@@ -31,7 +31,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerBaseOperator, serialize
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, TaskDeferralTimeout
 
-from flightdeck_triggers.sagemaker_job import SageMakerJobTrigger
+from flightdeck_triggers.sagemaker_state import SageMakerStateTrigger
 from include.connections import AWS_CONN_ID, deployment_id
 from include.core.errors import RemoteJobInterrupted, TerminalError
 from include.core.polling import POLL_SECONDS
@@ -179,9 +179,9 @@ class JobOperator(SageMakerBaseOperator):
         created = now if attempt.description is None else attempt.description["CreationTime"]
         self.defer(
             timeout=self.execution_timeout,
-            trigger=SageMakerJobTrigger(
+            trigger=SageMakerStateTrigger(
                 kind=self.kind.word,
-                job=attempt.name,
+                name=attempt.name,
                 since=(created - timedelta(seconds=_CLOCKS_DIFFER_SECONDS)).isoformat(),
                 until=(now + self._longest_wait()).isoformat(),
                 poll_seconds=self.check_interval,

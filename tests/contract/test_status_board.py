@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flightdeck_triggers.sagemaker_job import SageMakerJobTrigger
+from flightdeck_triggers.sagemaker_state import SageMakerStateTrigger
 from localcloud.clients import client_environment
+from tests.contract.inference import make_model
 from tests.contract.local_cloud import until
 
 if TYPE_CHECKING:
@@ -38,12 +39,12 @@ def connection(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> str:
     return "status_board"
 
 
-def trigger(connection: str, job: str, kind: str = "Training", **changed: Any) -> SageMakerJobTrigger:
+def trigger(connection: str, job: str, kind: str = "Training", **changed: Any) -> SageMakerStateTrigger:
     """Return a trigger that waits for a job which began in the last minute."""
     now = datetime.now(UTC)
     arguments: dict[str, Any] = {
         "kind": kind,
-        "job": job,
+        "name": job,
         "since": (now - timedelta(minutes=1)).isoformat(),
         "until": (now + timedelta(minutes=10)).isoformat(),
         "poll_seconds": POLL_SECONDS,
@@ -53,13 +54,13 @@ def trigger(connection: str, job: str, kind: str = "Training", **changed: Any) -
         "botocore_config": {"user_agent_appid": "status-board"},
         **changed,
     }
-    return SageMakerJobTrigger(**arguments)
+    return SageMakerStateTrigger(**arguments)
 
 
-async def events(triggers: list[SageMakerJobTrigger]) -> list[Any]:
+async def events(triggers: list[SageMakerStateTrigger]) -> list[Any]:
     """Run triggers in one event loop; return the payload of each one's event."""
 
-    async def first(one: SageMakerJobTrigger) -> Any:
+    async def first(one: SageMakerStateTrigger) -> Any:
         async for event in one.run():
             return event.payload
         return None
@@ -79,8 +80,8 @@ def test_a_trigger_is_what_it_was_after_a_restart() -> None:
     """What is stored makes the same trigger again, its region, TLS and client settings included."""
     original = trigger("conn", "job", region_name="eu-west-1", verify=False, botocore_config={"read_timeout": 5})
     path, arguments = original.serialize()
-    assert "flightdeck_triggers.sagemaker_job.SageMakerJobTrigger" == path
-    assert (path, arguments) == SageMakerJobTrigger(**json.loads(json.dumps(arguments))).serialize()
+    assert "flightdeck_triggers.sagemaker_state.SageMakerStateTrigger" == path
+    assert (path, arguments) == SageMakerStateTrigger(**json.loads(json.dumps(arguments))).serialize()
 
 
 def test_many_jobs_cost_as_many_calls_as_one(cloud: LocalCloud, connection: str, tmp_path: Path) -> None:
@@ -127,6 +128,20 @@ def test_a_job_that_is_gone_is_noticed(cloud: LocalCloud, connection: str, tmp_p
         return payload + await waiting
 
     assert [{"status": "Gone"}, {"status": "Completed"}] == asyncio.run(gone())
+
+
+def test_an_endpoint_is_waited_for_until_it_is_at_rest(cloud: LocalCloud, connection: str) -> None:
+    """Its creation ends InService, and by listings alone."""
+    model = make_model(cloud, "board-model")
+    client = cloud.client("sagemaker")
+    variant = {"VariantName": "all", "ModelName": model, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    client.create_endpoint_config(EndpointConfigName="board-config", ProductionVariants=[variant])
+    client.create_endpoint(EndpointName="board-endpoint", EndpointConfigName="board-config")
+    before = len(calls(cloud))
+    assert [{"status": "InService"}] == asyncio.run(events([trigger(connection, "board-endpoint", "Endpoint")]))
+    assert {"ListEndpoints"} == {*calls(cloud)[before:]}
+    assert "InService" == client.describe_endpoint(EndpointName="board-endpoint")["EndpointStatus"]
+    client.delete_endpoint(EndpointName="board-endpoint")
 
 
 def test_a_job_that_should_have_ended_is_overdue(cloud: LocalCloud, connection: str, tmp_path: Path) -> None:

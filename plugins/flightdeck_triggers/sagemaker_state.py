@@ -1,5 +1,7 @@
 """A trigger that fires when a SageMaker job has ended, and stops it when nobody waits for it any more.
 
+It fires for an endpoint that has come to rest, too; what serves is never stopped.
+
 How it works: all of them share their status calls (``flightdeck_triggers.status_board``). A trigger is cancelled when
 its task was marked, cleared or timed out, but also when its triggerer ends or hands it over; the same on Airflow 3.2,
 which has no ``on_kill`` for triggers, and on 3.3. So the task's state decides: while the task is deferred, somebody
@@ -22,7 +24,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 from botocore import xform_name
 
-from flightdeck_triggers.status_board import Connection, StatusBoard
+from flightdeck_triggers.status_board import KINDS, Connection, StatusBoard
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,14 +32,14 @@ if TYPE_CHECKING:
 _ASKING_SECONDS = 10
 
 
-class SageMakerJobTrigger(BaseTrigger):
+class SageMakerStateTrigger(BaseTrigger):
     """Fires once: ``{"status": the state it ended in}``, ``{"overdue": until}``, ``{"error": why nothing is known}``.
 
     Args:
-        kind: The kind of job as in the API's operations: Training, Processing, Transform, HyperParameterTuning.
-        job: The job's name.
-        since: When it was created, or earlier; ISO 8601.
-        until: When it should have ended; ISO 8601.
+        kind: Which of the board's ``KINDS``: a kind of job, or Endpoint.
+        name: The job's or endpoint's name.
+        since: When its way to that state began, or earlier; ISO 8601.
+        until: When it should have come to its end; ISO 8601.
         poll_seconds: Seconds between two looks.
         aws_conn_id: The Airflow connection.
         region_name: The region, if not the connection's.
@@ -49,7 +51,7 @@ class SageMakerJobTrigger(BaseTrigger):
         self,
         *,
         kind: str,
-        job: str,
+        name: str,
         since: str,
         until: str,
         poll_seconds: float,
@@ -60,7 +62,7 @@ class SageMakerJobTrigger(BaseTrigger):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # Airflow gives it no types
         self.kind = kind
-        self.job = job
+        self.name = name
         self.since = since
         self.until = until
         self.poll_seconds = poll_seconds
@@ -73,7 +75,7 @@ class SageMakerJobTrigger(BaseTrigger):
         """Return the class's path and its arguments."""
         arguments = (
             "kind",
-            "job",
+            "name",
             "since",
             "until",
             "poll_seconds",
@@ -82,7 +84,7 @@ class SageMakerJobTrigger(BaseTrigger):
             "verify",
             "botocore_config",
         )
-        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in arguments}
+        return f"{type(self).__module__}.{type(self).__qualname__}", {each: getattr(self, each) for each in arguments}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait for the job's end."""
@@ -91,7 +93,7 @@ class SageMakerJobTrigger(BaseTrigger):
             since = datetime.fromisoformat(self.since)
             left = datetime.fromisoformat(self.until) - datetime.now(UTC)
             async with asyncio.timeout(left.total_seconds()):
-                status = await StatusBoard.of(connection).end_of(self.kind, self.job, since, self.poll_seconds)
+                status = await StatusBoard.of(connection).end_of(self.kind, self.name, since, self.poll_seconds)
             event = {"status": status}
         except TimeoutError:
             event = {"overdue": self.until}
@@ -121,21 +123,22 @@ class SageMakerJobTrigger(BaseTrigger):
                     dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
                 )
         except Exception as error:  # noqa: BLE001 - what cannot be asked is unknown, and that is an answer
-            self.log.warning("%s is left alone: its task's state is unknown: %s", self.job, error)
+            self.log.warning("%s is left alone: its task's state is unknown: %s", self.name, error)
             return False
         # of a task that is gone, with its run for example, there is no state
         state = next(iter(states.get(task.run_id, {}).values()), "removed")
-        self.log.info("The task that waited for %s is %s", self.job, state)
+        self.log.info("The task that waited for %s is %s", self.name, state)
         return str(state) != "deferred"
 
     async def _stop_if_abandoned(self, connection: Connection) -> None:
-        if not await self._is_abandoned():
+        kind = KINDS[self.kind]
+        if not kind.stops or not await self._is_abandoned():
             return
         try:
             async with await connection.hook().get_async_conn() as client:
-                await getattr(client, xform_name(f"Stop{self.kind}Job"))(**{f"{self.kind}JobName": self.job})
+                await getattr(client, xform_name(f"Stop{kind.noun}"))(**{f"{kind.noun}Name": self.name})
         except Exception as error:  # noqa: BLE001 - nobody but the log would hear of it
             # perhaps it has ended meanwhile; if not, the reaper finds it
-            self.log.warning("%s was not stopped: %s", self.job, error)
+            self.log.warning("%s was not stopped: %s", self.name, error)
         else:
-            self.log.info("Stopped %s", self.job)
+            self.log.info("Stopped %s", self.name)
