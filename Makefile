@@ -37,7 +37,7 @@ lint: .local/venv.stamp ## style, types and the architecture's import rules
 test: setup ## the whole test suite
 	$(RUN) -m pytest
 
-verify: setup .local/sagemaker-sdk.stamp .local/airflow-3.2.stamp ## everything, the slow matrices too; needs a Python 3.12 on PATH
+verify: setup .local/sagemaker-sdk.stamp .local/airflow-3.2.stamp .local/postgres.stamp ## everything, the slow matrices too; needs a Python 3.12 on PATH
 	$(RUN) -m pytest -m "" --coverage-page=write --report=docs/verified.md --faults=docs/job-faults.md
 
 coverage: setup .local/sagemaker-sdk.stamp ## write localcloud/COVERAGE.md after running the tests that it names
@@ -82,6 +82,11 @@ cloud: .local/venv.stamp ## the local cloud alone, until Ctrl-C
 .local/airflow-3.2.stamp: envs/airflow-3.2/requirements.txt | .local/venv.stamp
 	$(UV) venv --quiet --clear --python 3.12 .local/airflow-3.2
 	$(UV) pip sync --quiet --compile-bytecode --python .local/airflow-3.2/bin/python envs/airflow-3.2/requirements.txt
+	@touch $@
+
+# A Postgres for the tests that need several schedulers; it has no wheel for every Python that the project runs on.
+.local/postgres.stamp: pyproject.toml uv.lock | .local/venv.stamp
+	$(UV) sync --frozen --compile-bytecode --quiet --group postgres --python "$$(command -v $(PYTHON))"
 	@touch $@
 
 # The jobs' environments, so that no job has to wait for its own.

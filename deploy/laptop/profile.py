@@ -82,6 +82,7 @@ class Profile:
         extra: Further variables for every component, for tests.
         project: The folder that holds dags/, include/ and plugins/, and in which every component runs.
         python: The interpreter of the environment that Airflow is installed in.
+        postgres: SQLAlchemy's address of a Postgres database to use instead of a file in the home.
     """
 
     home: Path
@@ -91,6 +92,7 @@ class Profile:
     extra: Mapping[str, str] = field(default_factory=dict)
     project: Path = PROJECT
     python: Path = Path(sys.executable)
+    postgres: str | None = None
 
     @property
     def url(self) -> str:
@@ -98,9 +100,9 @@ class Profile:
         return f"http://{HOST}:{self.port}"
 
     @property
-    def database(self) -> Path:
-        """Airflow's metadata database, an SQLite file."""
-        return self.home / "airflow.db"
+    def database(self) -> str:
+        """SQLAlchemy's address of Airflow's metadata database."""
+        return self.postgres or f"sqlite:///{self.home / 'airflow.db'}"
 
     @property
     def passwords(self) -> Path:
@@ -118,7 +120,7 @@ class Profile:
             "AIRFLOW__CORE__DAGS_FOLDER": str(next(iter(self._folders().values()))),
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([*self._bundles()]),
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.database}",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database,
             "AIRFLOW__API__HOST": HOST,
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__BASE_URL": self.url,
@@ -171,8 +173,9 @@ jwt_secret = {secrets.token_urlsafe(64)}
 """,
     )
     _create_private(profile.passwords, json.dumps({USER: secrets.token_urlsafe(16)}) + "\n")
-    (profile.home / "config").mkdir(exist_ok=True)
-    shutil.copy(_LOCAL_SETTINGS, profile.home / "config")
+    if profile.postgres is None:
+        (profile.home / "config").mkdir(exist_ok=True)
+        shutil.copy(_LOCAL_SETTINGS, profile.home / "config")
 
 
 def password(profile: Profile) -> str:

@@ -49,7 +49,24 @@ def laptop_of_airflow_3_2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     yield from run_laptop(tmp_path_factory.mktemp("airflow-3.2"), PROJECT / ".local" / "airflow-3.2" / "bin" / "python")
 
 
-def run_laptop(folder: Path, python: Path) -> Iterator[Laptop]:
+@pytest.fixture(scope="session")
+def laptop_on_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
+    """The same on Postgres, which several schedulers may share, as they do on managed platforms."""
+    folder = tmp_path_factory.mktemp("postgres")
+    with pytest.MonkeyPatch.context() as patch:
+        # where the server's package keeps its locks
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        from pgserver import get_server  # noqa: PLC0415 - an environment of `make verify` only
+
+        server = get_server(folder / "data", cleanup_mode="stop")
+    try:
+        database = server.get_uri().replace("postgresql:", "postgresql+psycopg2:", 1)
+        yield from run_laptop(folder, Path(sys.executable), postgres=database)
+    finally:
+        server.cleanup()
+
+
+def run_laptop(folder: Path, python: Path, postgres: str | None = None) -> Iterator[Laptop]:
     """Run a local cloud and an Airflow until the generator is closed."""
     with LocalCloud(folder / "cloud") as cloud:
         client = Laptop(cloud, None).client("secretsmanager")  # type: ignore[arg-type] # only its cloud is used
@@ -68,6 +85,7 @@ def run_laptop(folder: Path, python: Path) -> Iterator[Laptop]:
                 "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
             },
             python=python,
+            postgres=postgres,
         )
         with Airflow(profile) as airflow:
             laptop = Laptop(cloud, airflow)
@@ -90,7 +108,17 @@ def run_laptop(folder: Path, python: Path) -> Iterator[Laptop]:
 )
 def jobs(request: pytest.FixtureRequest) -> Iterator[Jobs]:
     """The probes of remote jobs on one Airflow, whose connection leads over a proxy."""
-    laptop = request.getfixturevalue(request.param)
+    yield from probes_of(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(scope="session")
+def jobs_on_postgres(laptop_on_postgres: Laptop) -> Iterator[Jobs]:
+    """The same on Postgres."""
+    yield from probes_of(laptop_on_postgres)
+
+
+def probes_of(laptop: Laptop) -> Iterator[Jobs]:
+    """Run a proxy until the generator is closed."""
     with KillingProxy(laptop.cloud.endpoint) as proxy:
         connection = {"conn_type": "aws", "extra": {"region_name": "us-east-1", "endpoint_url": proxy.url}}
         laptop.client("secretsmanager").create_secret(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deploy.laptop.processes import Service, stop
-from tests.pipeline.job_probes import KINDS
+from tests.pipeline.job_probes import KINDS, WAYS
 from tests.pipeline.killing_proxy import Kill
 from tests.pipeline.running import wait_for
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from deploy.laptop.airflow_services import Airflow
     from tests.pipeline.job_probes import Jobs, Probe
 
 # the task dies at this request, before or after it is carried out; whether its retry then meets a job
@@ -127,6 +128,17 @@ def test_a_triggerer_that_was_killed_leaves_one_job(jobs: Jobs, tmp_path: Path) 
         assert {result.job_name: "Completed"} == jobs.states(probe)
 
 
+def another(airflow: Airflow, component: str) -> Service:
+    """Start a second one of an Airflow's components."""
+    return Service(
+        f"second {component}",
+        [str(airflow.profile.python), "-m", "airflow", component, "--skip-serve-logs"],
+        environment=airflow.profile.environment(component),
+        log=airflow.home / "logs" / f"second-{component}.log",
+        folder=airflow.profile.project,
+    )
+
+
 def taken_over(jobs: Jobs, probe: Probe) -> bool | None:
     """Return True when a probe's trigger has started twice."""
     return True if jobs.log(probe).count(") starting") == 2 else None
@@ -140,13 +152,7 @@ def test_a_trigger_that_two_triggerers_run_leaves_one_job(jobs: Jobs, tmp_path: 
     for probe in (early, late):
         jobs.wait_until_it_waits(probe)
     os.killpg(airflow.pids["triggerer"], signal.SIGSTOP)
-    second = Service(
-        "second triggerer",
-        [str(airflow.profile.python), "-m", "airflow", "triggerer", "--skip-serve-logs"],
-        environment=airflow.profile.environment("triggerer"),
-        log=airflow.home / "logs" / "second-triggerer.log",
-        folder=airflow.profile.project,
-    )
+    second = another(airflow, "triggerer")
     try:
         for probe in (early, late):
             wait_for(
@@ -164,5 +170,28 @@ def test_a_trigger_that_two_triggerers_run_leaves_one_job(jobs: Jobs, tmp_path: 
     finally:
         stop([second])
     for probe, result in zip((early, late), results, strict=True):
+        assert 1 == result.attempts
+        assert {result.job_name: "Completed"} == jobs.states(probe)
+
+
+@pytest.mark.verify
+def test_two_schedulers_give_each_task_one_job(jobs_on_postgres: Jobs, tmp_path: Path) -> None:
+    """Both schedule and hear of the same events, then one is killed with its tasks: the other one goes on."""
+    jobs = jobs_on_postgres
+    airflow = jobs.laptop.airflow
+    second = another(airflow, "scheduler")
+    try:
+        first_ones = [jobs.start(kind, f"{kind}-two-{number}") for kind in KINDS for number in range(3)]
+        results = {probe: jobs.result(probe) for probe in first_ones}
+        probes = [jobs.start(kind, f"{kind}-one-{way}", tmp_path / "gate", way) for kind in KINDS for way in WAYS]
+        for probe, way in zip(probes, [*WAYS, *WAYS], strict=True):
+            jobs.wait_until_it_waits(probe, way)
+        os.killpg(airflow.pids["scheduler"], signal.SIGKILL)
+        (tmp_path / "gate").touch()
+        results |= {probe: jobs.result(probe, 300) for probe in probes}
+        airflow.restart("scheduler")
+    finally:
+        stop([second])
+    for probe, result in results.items():
         assert 1 == result.attempts
         assert {result.job_name: "Completed"} == jobs.states(probe)
