@@ -4,7 +4,7 @@ Starts a localcloud on a port of its own and creates as many trivial training jo
 by Flightdeck's trigger, then the second half by the provider's, each in one event loop, as in a triggerer that has
 waited for a job before. Counts the calls at the server; takes, ten times a second, how long the loop was blocked; and
 for each job how long after its end, by the server's clock, its trigger fired. CPU seconds are those of the process that
-waits.
+waits. Before that, what the adoption of a job adds to a retry: finding it by its name and its tags, with new clients.
 
 The jobs' environment has to be there already (`make setup`).
 """
@@ -26,12 +26,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.localcloud_jobs import ENVIRONMENTS, Server, archive, create, running
+from benchmarks.localcloud_jobs import ENVIRONMENTS, Server, archive, create, running, training_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SAMPLE_SECONDS = 0.1
+ADOPTIONS = 9
 
 
 def main() -> None:
@@ -50,6 +51,7 @@ def main() -> None:
             os.environ["AIRFLOW_CONN_BENCH"] = json.dumps({"conn_type": "aws", "extra": extra})
             server.client("s3").create_bucket(Bucket="bench")
             server.client("s3").put_object(Bucket="bench", Key="nothing.tar.gz", Body=archive("pass"))
+            print(f"adopting a job, median of {ADOPTIONS}: {adoption(server):.3f} s")
             measured = {
                 name: measure(server, Path(root), name, make, options.jobs, options.interval)
                 for name, make in (("flightdeck", our_trigger), ("provider", provider_trigger))
@@ -59,6 +61,35 @@ def main() -> None:
     for what, figure in measured["flightdeck"].items():
         other = measured["provider"][what]
         print(f"| {what} | {figure:.3f} | {other:.3f} | {other / figure if figure else 0:.1f} |")
+
+
+def adoption(server: Server) -> float:
+    """Return the seconds that a second try takes to find the job of the first."""
+    from include.jobs.attempts import Attempts
+    from include.jobs.completion import Completion
+    from include.jobs.identity import TaskIdentity
+    from include.jobs.kinds import TRAINING
+
+    spent = []
+    for number in range(ADOPTIONS + 1):
+        task = TaskIdentity("bench", "a_dag", "a_run", f"task-{number}", -1)
+        for _try in range(2):
+            began = time.monotonic()
+            completion = Completion(TRAINING, lambda: server.client("s3"), lambda: server.client("logs"))
+            attempts = Attempts(
+                server.client("sagemaker"),
+                TRAINING,
+                training_request("adopted", "nothing"),
+                task,
+                turn=3,
+                missing=completion.missing,
+            )
+            attempt = attempts.find_or_create()
+        if not attempt.adopted:
+            message = "the second try created a job"
+            raise SystemExit(message)
+        spent.append(time.monotonic() - began)
+    return statistics.median(spent[1:])
 
 
 def our_trigger(job: str, interval: int) -> Any:

@@ -152,20 +152,25 @@ def archive(script: str) -> bytes:
     return buffer.getvalue()
 
 
-def create(client: Any, name: str, source: str) -> None:
-    """Create a training job."""
-    client.create_training_job(
-        TrainingJobName=name,
-        HyperParameters={
+def training_request(name: str, source: str) -> dict[str, Any]:
+    """Return a request for a training job."""
+    return {
+        "TrainingJobName": name,
+        "HyperParameters": {
             "sagemaker_program": "train.py",
             "sagemaker_submit_directory": f"s3://bench/{source}.tar.gz",
         },
-        AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": "File"},
-        RoleArn="arn:aws:iam::123456789012:role/jobs",
-        OutputDataConfig={"S3OutputPath": "s3://bench/models"},
-        ResourceConfig={"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1},
-        StoppingCondition={"MaxRuntimeInSeconds": 900},
-    )
+        "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+        "RoleArn": "arn:aws:iam::123456789012:role/jobs",
+        "OutputDataConfig": {"S3OutputPath": "s3://bench/models"},
+        "ResourceConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 900},
+    }
+
+
+def create(client: Any, name: str, source: str) -> None:
+    """Create a training job."""
+    client.create_training_job(**training_request(name, source))
 
 
 def await_end(client: Any, name: str) -> None:

@@ -57,7 +57,8 @@ PATIENT: dict[str, Any] = {"retries": {"mode": "standard", "max_attempts": 15}}
 """botocore's settings: a call that is throttled or meets a server's fault is repeated for about two minutes."""
 _START_AND_STOP_SECONDS = 1200
 _CLOCKS_DIFFER_SECONDS = 300
-_ASKING_SECONDS = 2
+# a process that a user ends has 5 s
+_ASKING_SECONDS = 3
 _JITTER = 0.1
 
 

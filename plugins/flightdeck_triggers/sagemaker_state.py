@@ -29,7 +29,8 @@ from flightdeck_triggers.status_board import KINDS, Connection, StatusBoard
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-_ASKING_SECONDS = 10
+# the first question of a triggerer builds the interface that answers it, which takes seconds, more on a busy machine
+_ASKING_SECONDS = 60
 
 
 class SageMakerStateTrigger(BaseTrigger):
