@@ -51,6 +51,9 @@ def main() -> None:
             os.environ["AIRFLOW_CONN_BENCH"] = json.dumps({"conn_type": "aws", "extra": extra})
             server.client("s3").create_bucket(Bucket="bench")
             server.client("s3").put_object(Bucket="bench", Key="nothing.tar.gz", Body=archive("pass"))
+            server.client("s3").put_object(
+                Bucket="bench", Key="long.tar.gz", Body=archive("import time; time.sleep(5)")
+            )
             print(f"adopting a job, median of {ADOPTIONS}: {adoption(server):.3f} s")
             measured = {
                 name: measure(server, Path(root), name, make, options.jobs, options.interval)
@@ -64,7 +67,7 @@ def main() -> None:
 
 
 def adoption(server: Server) -> float:
-    """Return the seconds that a second try takes to find the job of the first."""
+    """Return the seconds that a second try takes to find the first one's job, which is still running."""
     from include.jobs.attempts import Attempts
     from include.jobs.completion import Completion
     from include.jobs.identity import TaskIdentity
@@ -79,7 +82,7 @@ def adoption(server: Server) -> float:
             attempts = Attempts(
                 server.client("sagemaker"),
                 TRAINING,
-                training_request("adopted", "nothing"),
+                training_request("adopted", "long"),
                 task,
                 turn=3,
                 missing=completion.missing,
