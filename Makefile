@@ -1,4 +1,4 @@
-# Flightdeck's commands. Needed: make, git and Python >= 3.11 (PYTHON=<interpreter> chooses another one than python3).
+# Flightdeck's commands. Needed: make, git and Python >= 3.11.4 (PYTHON=<interpreter> chooses another one than python3).
 # Everything they make lies in .venv and .local; `git clean -dfX` removes it.
 
 PYTHON ?= python3
@@ -14,6 +14,9 @@ export UV_PYTHON_DOWNLOADS := never
 # The environment is the project's, whichever one the shell has activated.
 unexport VIRTUAL_ENV
 unexport UV_PROJECT_ENVIRONMENT
+
+# 3.11.4 is the first 3.11 whose tarfile extracts through a filter.
+CHECK_PYTHON = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4) and "$(PYTHON) is Python %d.%d.%d. Rule: Python >= 3.11.4. Remedy: make PYTHON=<a newer interpreter>" % sys.version_info[:3])'
 
 JOB_INPUTS := $(wildcard include/models/*/requests/*.json include/models/*/requirements.txt)
 CHECKED := include localcloud/src deploy $(wildcard plugins) envs/sagemaker-sdk
@@ -62,11 +65,12 @@ cloud: .local/venv.stamp ## the local cloud alone, until Ctrl-C
 # The files below say what was done for which inputs, so that a second call has nothing to do.
 
 .local/uv/bin/uv:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is Python %d.%d. Rule: Python >= 3.11. Remedy: make PYTHON=<a newer interpreter>" % sys.version_info[:2])'
+	$(CHECK_PYTHON)
 	$(PYTHON) -m venv .local/uv
 	.local/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
 
 .local/venv.stamp: pyproject.toml uv.lock localcloud/pyproject.toml | $(UV)
+	$(CHECK_PYTHON)
 	@mkdir -p .local
 	@date +%s > .local/setup.started
 	$(UV) sync --frozen --compile-bytecode --quiet --python "$$(command -v $(PYTHON))"
