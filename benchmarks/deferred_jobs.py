@@ -95,16 +95,15 @@ def adoption(server: Server) -> float:
     return statistics.median(spent[1:])
 
 
-def our_trigger(job: str, interval: int) -> Any:
+def our_trigger(job: str, created: datetime, interval: int) -> Any:
     """Return Flightdeck's trigger for a job."""
     from flightdeck_triggers.sagemaker_state import SageMakerStateTrigger
 
-    now = datetime.now(UTC)
     return SageMakerStateTrigger(
         kind="Training",
         name=job,
-        since=now.isoformat(),
-        until=(now + timedelta(hours=1)).isoformat(),
+        since=created.isoformat(),
+        until=(created + timedelta(hours=1)).isoformat(),
         poll_seconds=interval,
         aws_conn_id="bench",
         region_name=None,
@@ -113,7 +112,7 @@ def our_trigger(job: str, interval: int) -> Any:
     )
 
 
-def provider_trigger(job: str, interval: int) -> Any:
+def provider_trigger(job: str, _created: datetime, interval: int) -> Any:
     """Return the provider's trigger for a job."""
     from airflow.providers.amazon.aws.triggers.sagemaker import SageMakerTrigger
 
@@ -123,15 +122,12 @@ def provider_trigger(job: str, interval: int) -> Any:
 
 
 def measure(
-    server: Server, root: Path, name: str, make: Callable[[str, int], Any], jobs: int, interval: int
+    server: Server, root: Path, name: str, make: Callable[[str, datetime, int], Any], jobs: int, interval: int
 ) -> dict[str, float]:
     """Create the jobs, wait for all of them, return the figures."""
     client = server.client("sagemaker")
-    create(client, f"{name}-before", "nothing")
-    asyncio.run(wait_for_all([f"{name}-before"], make, 1))
-    names = [f"{name}-{number}" for number in range(jobs)]
-    for job in names:
-        create(client, job, "nothing")
+    asyncio.run(wait_for_all(created(client, [f"{name}-before"]), make, 1))
+    names = created(client, [f"{name}-{number}" for number in range(jobs)])
     before, began, cpu = calls(root), time.monotonic(), time.process_time()
     fired, blocked = asyncio.run(wait_for_all(names, make, interval))
     spent, cpu = time.monotonic() - began, time.process_time() - cpu
@@ -154,8 +150,17 @@ def measure(
     }
 
 
+def created(client: Any, names: list[str]) -> dict[str, datetime]:
+    """Create a trivial job of each name, and return a time before each one's creation."""
+    times = {}
+    for name in names:
+        times[name] = datetime.now(UTC)
+        create(client, name, "nothing")
+    return times
+
+
 async def wait_for_all(
-    names: list[str], make: Callable[[str, int], Any], interval: int
+    jobs: dict[str, datetime], make: Callable[[str, datetime, int], Any], interval: int
 ) -> tuple[dict[str, float], list[float]]:
     """Run a trigger for each job; return when each fired, and for how long the loop was blocked at each sample."""
     fired: dict[str, float] = {}
@@ -168,12 +173,12 @@ async def wait_for_all(
             blocked.append(time.monotonic() - began - SAMPLE_SECONDS)
 
     async def wait(job: str) -> None:
-        async for _event in make(job, interval).run():
+        async for _event in make(job, jobs[job], interval).run():
             fired[job] = time.time()
             return
 
     watching = asyncio.create_task(watch())
-    await asyncio.gather(*(wait(name) for name in names))
+    await asyncio.gather(*(wait(job) for job in jobs))
     watching.cancel()
     return fired, blocked
 
