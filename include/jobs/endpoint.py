@@ -20,7 +20,7 @@ from include.connections import AWS_CONN_ID
 from include.core.errors import RemoteJobFailed, RemoteJobInterrupted
 from include.core.polling import POLL_SECONDS
 from include.jobs.identity import as_tag_list, request_digest
-from include.jobs.job_operator import PATIENT, RETRIES, identity, terminal_errors_fail_now
+from include.jobs.job_operator import CLOCKS_DIFFER, PATIENT, RETRIES, identity, terminal_errors_fail_now
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -80,7 +80,7 @@ class EndpointOperator(SageMakerEndpointOperator):
             trigger=SageMakerStateTrigger(
                 kind="Endpoint",
                 name=self._endpoint,
-                since=now.isoformat(),
+                since=(now - CLOCKS_DIFFER).isoformat(),
                 until=(now + _LONGEST_DEPLOYMENT).isoformat(),
                 poll_seconds=self.check_interval,
                 aws_conn_id=self.aws_conn_id,

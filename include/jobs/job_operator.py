@@ -55,8 +55,9 @@ if TYPE_CHECKING:
 RETRIES: dict[str, Any] = {"retries": 3, "retry_delay": timedelta(seconds=POLL_SECONDS)}
 PATIENT: dict[str, Any] = {"retries": {"mode": "standard", "max_attempts": 15}}
 """botocore's settings: a call that is throttled or meets a server's fault is repeated for about two minutes."""
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""How far the worker's clock may be from the cloud's, for what is looked for by the cloud's times."""
 _START_AND_STOP_SECONDS = 1200
-_CLOCKS_DIFFER_SECONDS = 300
 # a process that a user ends has 5 s
 _ASKING_SECONDS = 3
 _JITTER = 0.1
@@ -183,7 +184,7 @@ class JobOperator(SageMakerBaseOperator):
             trigger=SageMakerStateTrigger(
                 kind=self.kind.word,
                 name=attempt.name,
-                since=(created - timedelta(seconds=_CLOCKS_DIFFER_SECONDS)).isoformat(),
+                since=(created - CLOCKS_DIFFER).isoformat(),
                 until=(now + self._longest_wait()).isoformat(),
                 poll_seconds=self.check_interval,
                 aws_conn_id=self.aws_conn_id,
