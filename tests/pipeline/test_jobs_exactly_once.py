@@ -77,6 +77,7 @@ def test_a_task_that_was_killed_while_it_waits_has_one_job(jobs: Jobs, kind: str
     assert {result.job_name: "Completed"} == jobs.states(probe)
 
 
+@pytest.mark.verify
 def test_clearing_a_task_that_succeeded_asks_for_a_new_job(jobs: Jobs) -> None:
     """The user's way to a second job; the first one, which nothing disturbed, is left as it is."""
     probe = jobs.start("training", "again")
@@ -89,7 +90,7 @@ def test_clearing_a_task_that_succeeded_asks_for_a_new_job(jobs: Jobs) -> None:
     assert {first.job_name: "Completed", second.job_name: "Completed"} == jobs.states(probe)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@EACH_KIND
 def test_a_tasks_button_leads_to_its_job(jobs: Jobs, kind: str) -> None:
     """The page of the job in AWS's console, whatever its kind."""
     probe = jobs.start(kind, f"{kind}-button")
@@ -99,6 +100,7 @@ def test_a_tasks_button_leads_to_its_job(jobs: Jobs, kind: str) -> None:
     assert expected == jobs.laptop.rest.links(jobs.task(probe))
 
 
+@pytest.mark.verify
 def test_an_adopted_job_that_is_stopped_is_replaced(jobs: Jobs, tmp_path: Path) -> None:
     """Somebody stops the job that a retry has adopted: the same try creates the next one."""
     jobs.proxy.planned.add(Kill("CreateTrainingJob", "probe-stopped-", "after"))

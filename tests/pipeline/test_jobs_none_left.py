@@ -52,6 +52,7 @@ def test_a_task_that_is_marked_failed_stops_its_job(
         assert ["Stopped"] == list(jobs.states(probe).values())
 
 
+@pytest.mark.verify
 def test_a_task_whose_time_is_up_stops_its_job(jobs: Jobs, tmp_path: Path) -> None:
     """``execution_timeout`` ends the wait, deferred or running, and the job."""
     probes = [jobs.start(kind, f"{kind}-{way}-timed", tmp_path / "gate", way, "_timed") for kind, way in CASES]
@@ -79,6 +80,7 @@ def test_a_task_that_is_cleared_has_one_job_in_the_end(jobs: Jobs, tmp_path: Pat
         assert result.attempts == 1 + len(states)
 
 
+@pytest.mark.verify
 def test_the_reaper_stops_what_no_callback_saw(jobs: Jobs, tmp_path: Path) -> None:
     """Tasks that are marked while the triggerer is down: their jobs run on until the reaper looks, others stay."""
     rest = jobs.laptop.rest

@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import pytest
 
 from deploy.laptop.cloud import s3_client
 from deploy.laptop.landing import land
@@ -129,6 +130,7 @@ def test_doing_it_again_changes_nothing(life: Laptop) -> None:
     )
 
 
+@pytest.mark.verify
 def test_an_equal_candidate_is_rejected_and_recorded(life: Laptop) -> None:
     """The same training is not due again; asked for all the same, it gives the same figures and is rejected."""
     runs = life.runs()

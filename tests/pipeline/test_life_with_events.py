@@ -50,6 +50,7 @@ def test_doubled_events_change_nothing(trouble: Laptop) -> None:
     assert before == objects(trouble.lake)
 
 
+@pytest.mark.verify
 def test_a_lost_event_loses_no_month(trouble: Laptop) -> None:
     """September's event is lost before anybody saw it; October's event brings both months."""
     s3 = s3_client(trouble.cloud.environment)

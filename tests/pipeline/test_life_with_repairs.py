@@ -52,6 +52,7 @@ def test_a_corrected_month_flows_through_by_itself(repaired: Laptop) -> None:
     assert any(repaired.lake.keys(f"quarantine/flights/month={MAY}/"))
 
 
+@pytest.mark.verify
 def test_a_damaged_champion_is_noticed_before_it_scores(repaired: Laptop) -> None:
     """With another artifact in the champion's place no model is created and no job runs; restored, it scores."""
     lake = repaired.lake
@@ -72,6 +73,7 @@ def test_a_damaged_champion_is_noticed_before_it_scores(repaired: Laptop) -> Non
     assert AUGUST in months_below(lake, "predictions/flight_delay")
 
 
+@pytest.mark.verify
 def test_a_failed_training_leaves_the_champion_serving(repaired: Laptop) -> None:
     """A training job that is killed records nothing; the champion stays, and a month that is due is scored by it."""
     champion = current_champion(repaired.lake, "flight_delay")
