@@ -25,8 +25,8 @@ class CallBudget:
         self._per_second = per_second
         self._saved = saved
         self._clock = clock
-        # one pass at once is what a start has; a triggerer that restarts again and again cannot save up
-        self._left = 1.0
+        # a start has nothing saved: a triggerer that restarts again and again stays within its share, too
+        self._left = 0.0
         self._counted_at = clock()
 
     def wait_seconds(self) -> float:
