@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,9 @@ def transform_fn(factor, body, content_type, accept):
         return failed
     if content_type == "application/x-slow":
         time.sleep(1.5)
+    if content_type == "application/x-wait":
+        while not os.path.exists(body.decode()):
+            time.sleep(0.05)
     if content_type == "application/x-die":
         os._exit(3)
     said = json.dumps({"factor": factor, "pid": os.getpid(), "got": str(body), "as": content_type, "for": accept})
@@ -264,13 +268,13 @@ def test_variants(cloud: LocalCloud, echo: str, other: str) -> None:
 
 
 @pytest.mark.executes("UpdateEndpoint")
-def test_update(cloud: LocalCloud, config: str, other: str) -> None:
+def test_update(cloud: LocalCloud, config: str, other: str, tmp_path: Path) -> None:
     """An update lets the old model answer until the new one can, and finish what it has; then its process ends."""
     sagemaker = cloud.client("sagemaker")
     deploy(cloud, "updated", config)
     old = ask(cloud, "updated")
-    pool = ThreadPoolExecutor(1)
-    slow = pool.submit(ask, cloud, "updated", ContentType="application/x-slow")
+    pool, gate = ThreadPoolExecutor(1), tmp_path / "gate"
+    slow = pool.submit(ask, cloud, "updated", str(gate), ContentType="application/x-wait")
     sagemaker.update_endpoint(
         EndpointName="updated", EndpointConfigName=make_config(cloud, "next", ("AllTraffic", other, 1.0))
     )
@@ -284,6 +288,7 @@ def test_update(cloud: LocalCloud, config: str, other: str) -> None:
     assert (described["EndpointConfigName"], described.get("FailureReason")) == ("next", None)
     assert ask(cloud, "updated")["factor"] == 3
     assert not slow.done()
+    gate.touch()
     assert slow.result()["pid"] == old["pid"]
     pool.shutdown()
     until(lambda: not is_alive(old["pid"]), "the end of the old process")
