@@ -1,5 +1,6 @@
 """The local cloud as a program: its commands, its records, its end, and what it says when something is wrong."""
 
+import ctypes
 import json
 import signal
 import socket
@@ -56,6 +57,15 @@ def test_end_of_the_server(start_cloud: StartCloud) -> None:
     assert (is_alive(pid), is_alive(child)) == (False, False)
     assert not (cloud.root / "cloud.json").exists()
     assert cloud.errors.read_text(encoding="utf-8") == ""
+
+
+def test_a_signal_that_another_thread_gets(start_cloud: StartCloud) -> None:
+    """The kernel chooses which thread gets a signal to the process: any of them ends the server."""
+    cloud = start_cloud()
+    pid = cloud.process.pid
+    others = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir() if task.name != str(pid)]
+    assert ctypes.CDLL(None).tgkill(pid, others[-1], signal.SIGTERM) == 0
+    assert cloud.process.wait(20) == 0
 
 
 def test_commands(start_cloud: StartCloud) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from werkzeug.serving import BaseWSGIServer
 
 ENVIRONMENTS_VARIABLE = "LOCALCLOUD_ENVIRONMENTS"
+_SIGNAL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,9 @@ def _serve_until(
     sys.stdout.flush()
     if engine.interrupted:
         sys.stderr.write(f"{engine.interrupted} job(s) of an earlier server were closed as failed\n")
-    ended.wait()
+    # the kernel may give a signal to another thread, which wakes nobody: its handler runs when this thread does
+    while not ended.wait(_SIGNAL_SECONDS):
+        pass
     server.shutdown()
 
 
