@@ -15,12 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localcloud.aws.sagemaker.jobs.images import IMAGES, read_images
+from localcloud.aws.sagemaker.jobs.images import IMAGES
 from localcloud.clients import DEFAULT_REGION
 from localcloud.engine.engine import Engine
 from localcloud.engine.environments import Environments
 from localcloud.engine.isolation import choose_isolation
 from localcloud.errors import PortUnavailableError
+from localcloud.images import read_images
 from localcloud.seed import Seed, apply_seed, read_seed
 from localcloud.statefile import lock_root, publish, withdraw
 
