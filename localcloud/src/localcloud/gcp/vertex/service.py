@@ -1,0 +1,54 @@
+"""The local Vertex AI as one thing: its parts put together, started over the state of its root, and ended."""
+
+from collections.abc import Mapping, Sequence
+
+import grpc
+
+from localcloud.gcp.vertex.custom_jobs.api import CustomJobs
+from localcloud.gcp.vertex.jobs import records
+from localcloud.gcp.vertex.jobs.running import RunningJobs
+from localcloud.gcp.vertex.server import Certificate, Method, VertexServer
+from localcloud.gcp.vertex.surroundings import Surroundings
+
+_JOBS = ("customJobs",)
+
+
+class Vertex:
+    """One local Vertex AI over a root. Its engine is somebody else's, who closes it after `stop`."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        """Close what an earlier server left open, and put the parts together."""
+        self._surroundings = surroundings
+        for collection in _JOBS:
+            records.close_interrupted(surroundings.resources, collection)
+        running = RunningJobs(surroundings.engine, surroundings.resources)
+        custom_jobs = CustomJobs(surroundings, running)
+        self._methods: dict[str, Method] = {**surroundings.operations.methods(), **custom_jobs.methods()}
+        self._servers: list[VertexServer] = []
+
+    @property
+    def methods(self) -> Mapping[str, Method]:
+        """All methods, by `<Service>/<Method>`."""
+        return self._methods
+
+    def serve(
+        self,
+        *,
+        port: int = 0,
+        certificate: Certificate | None = None,
+        beside: Sequence[grpc.GenericRpcHandler] = (),
+    ) -> int:
+        """Answer on 127.0.0.1 from now on; return the port. May be called more than once.
+
+        Args:
+            port: 0 picks a free one.
+            certificate: Without one the server speaks plain text.
+            beside: Handlers of other services, which the same port answers for.
+        """
+        self._servers.append(VertexServer(self._methods, port=port, certificate=certificate, beside=beside))
+        return self._servers[-1].port
+
+    def stop(self) -> None:
+        """Answer no more."""
+        for server in self._servers:
+            server.stop()
