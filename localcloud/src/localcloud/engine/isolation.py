@@ -32,13 +32,22 @@ MODES = ("auto", "namespace", "paths")
 
 # `exec` throughout, so that the process which was started is the process that runs the program: one pid, one signal
 _MOUNT_AND_EXEC = """
-tree=$1 hidden=$2 environments=$3 directory=$4
-shift 4
+tree=$1 hidden=$2 environments=$3 directory=$4 mounts=$5
+shift 5
 # the job's variables may say otherwise
 path=$PATH
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 set -e
 trap 'exit 125' EXIT
+# below the tree, so that they stay when the cloud's folder is covered
+number=0 places=
+while [ "$number" -lt "$mounts" ]; do
+    mkdir -p "$tree/mounts/$number"
+    mount --rbind "$2" "$tree/mounts/$number"
+    places="$places $1"
+    number=$((number + 1))
+    shift 2
+done
 mount -t overlay overlay -o "lowerdir=$tree/mountpoint:/opt" /opt
 mount --rbind "$tree/ml" /opt/ml
 if [ -e "$tree/hosts" ]; then mount --bind "$tree/hosts" /etc/hosts; fi
@@ -48,8 +57,6 @@ mount -t tmpfs -o size=64k,mode=755 tmpfs "$hidden"
 mkdir -p "$tree"
 mount --rbind /opt/tree "$tree"
 if [ -n "$environments" ]; then mkdir -p "$environments"; mount --rbind /opt/environments "$environments"; fi
-mounts=$1
-shift
 if [ "$mounts" -eq 0 ]; then
     cd "$directory"
     PATH=$path
@@ -63,11 +70,11 @@ for entry in /* /.[!.]*; do
     elif [ -e "$entry" ]; then : > "$root$entry"; mount --bind "$entry" "$root$entry"
     fi
 done
-while [ "$mounts" -gt 0 ]; do
-    mkdir -p "$root$1"
-    mount --rbind "$root$2" "$root$1"
-    mounts=$((mounts - 1))
-    shift 2
+number=0
+for place in $places; do
+    mkdir -p "$root$place"
+    mount --rbind "$tree/mounts/$number" "$root$place"
+    number=$((number + 1))
 done
 chroot=$(command -v chroot)
 PATH=$path
@@ -75,7 +82,7 @@ exec "$chroot" "$root" /bin/sh -c 'cd "$0" && exec "$@"' "$directory" "$@"
 """
 
 
-# a path that a program is shown, and the host's folder behind it
+# a path (without spaces) that a program is shown, and the host's folder behind it
 Mounts = Mapping[str, Path]
 _PATH_END = r"(?=$|[^\w.-])"
 
