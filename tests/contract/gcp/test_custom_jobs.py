@@ -76,8 +76,8 @@ def test_variables_of_a_program(local: LocalVertex) -> None:
     """A program is told its project, its job, where its outputs go and its own variables."""
     script = """
 import json, os
-print(json.dumps({name: os.environ.get(name) for name in (
-    "AIP_MODEL_DIR", "AIP_CHECKPOINT_DIR", "AIP_TENSORBOARD_LOG_DIR", "CLOUD_ML_PROJECT_ID", "CLOUD_ML_JOB_ID", "OWN")}))
+names = ["AIP_MODEL_DIR", "AIP_CHECKPOINT_DIR", "AIP_TENSORBOARD_LOG_DIR", "CLOUD_ML_PROJECT_ID", "CLOUD_ML_JOB_ID"]
+print(json.dumps({name: os.environ.get(name) for name in [*names, "OWN"]}))
 """
     output = {"output_uri_prefix": f"gs://{BUCKET}/out/"}
     job = local.run(

@@ -1,1 +1,1 @@
-"""The laptop's Google Cloud."""
+"""Google Cloud on loopback: what unmodified Google clients reach by environment variables alone."""

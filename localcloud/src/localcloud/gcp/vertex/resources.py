@@ -49,20 +49,20 @@ class Resources:
         with self._lock:
             yield
 
-    def add(self, parent: str, collection: str, message: Any) -> None:
-        """Store a new resource.
+    def add(self, parent: str, collection: str, message: Any, key: str = "") -> None:
+        """Store a new resource, under its own name unless `key` says otherwise.
 
         Raises:
-            AlreadyExistsError: Its name is taken.
+            AlreadyExistsError: The name is taken.
         """
-        row = (message.name, parent, collection, message.DESCRIPTOR.name, message.SerializeToString())
+        row = (key or message.name, parent, collection, message.DESCRIPTOR.name, message.SerializeToString())
         with self._lock:
             try:
                 self._connection.execute(
                     "INSERT INTO vertex_resources (name, parent, collection, type, data) VALUES (?, ?, ?, ?, ?)", row
                 )
             except sqlite3.IntegrityError as error:
-                raise AlreadyExistsError(f"The resource {message.name} already exists.") from error
+                raise AlreadyExistsError(f"The resource {row[0]} already exists.") from error
 
     def get(self, name: str) -> Any:
         """Return a resource, or None."""
@@ -107,9 +107,11 @@ class Resources:
             self._connection.execute("DELETE FROM vertex_resources WHERE name = ?", (name,))
 
     def remove_under(self, parent: str) -> None:
-        """Remove what lies directly below a resource."""
+        """Remove what lies directly below a resource, except for the operations on it."""
         with self._lock:
-            self._connection.execute("DELETE FROM vertex_resources WHERE parent = ?", (parent,))
+            self._connection.execute(
+                "DELETE FROM vertex_resources WHERE parent = ? AND collection != 'operations'", (parent,)
+            )
 
 
 def _read(kind: str, data: bytes) -> Any:

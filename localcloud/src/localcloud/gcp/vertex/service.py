@@ -4,13 +4,18 @@ from collections.abc import Mapping, Sequence
 
 import grpc
 
+from localcloud.gcp.vertex.batch_prediction.api import BatchPredictionJobs
 from localcloud.gcp.vertex.custom_jobs.api import CustomJobs
+from localcloud.gcp.vertex.datasets.api import Datasets
 from localcloud.gcp.vertex.jobs import records
 from localcloud.gcp.vertex.jobs.running import RunningJobs
+from localcloud.gcp.vertex.models.api import Models
+from localcloud.gcp.vertex.models.evaluations import Evaluations
+from localcloud.gcp.vertex.pipelines.api import TrainingPipelines
 from localcloud.gcp.vertex.server import Certificate, Method, VertexServer
 from localcloud.gcp.vertex.surroundings import Surroundings
 
-_JOBS = ("customJobs",)
+_JOBS = ("customJobs", "trainingPipelines", "batchPredictionJobs")
 
 
 class Vertex:
@@ -23,7 +28,18 @@ class Vertex:
             records.close_interrupted(surroundings.resources, collection)
         running = RunningJobs(surroundings.engine, surroundings.resources)
         custom_jobs = CustomJobs(surroundings, running)
-        self._methods: dict[str, Method] = {**surroundings.operations.methods(), **custom_jobs.methods()}
+        models = Models(surroundings)
+        datasets = Datasets(surroundings)
+        parts = (
+            surroundings.operations,
+            custom_jobs,
+            models,
+            Evaluations(surroundings.resources, models.registry),
+            datasets,
+            TrainingPipelines(surroundings, running, custom_jobs, models, datasets),
+            BatchPredictionJobs(surroundings, running, models),
+        )
+        self._methods: dict[str, Method] = {name: method for part in parts for name, method in part.methods().items()}
         self._servers: list[VertexServer] = []
 
     @property
