@@ -87,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Serve until killed."""
-    Handler.predict = staticmethod(load(Path(sys.argv[0]).with_name("model")))  # type: ignore[assignment]
+    Handler.predict = staticmethod(load(Path(sys.argv[0]).with_name("model")))
     ThreadingHTTPServer(("127.0.0.1", int(os.environ["AIP_HTTP_PORT"])), Handler).serve_forever()
 
 
