@@ -21,6 +21,8 @@ print("loaded", number, os.getpid(), flush=True)
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
     def do_GET(self):
         self.answer(200 if self.path == os.environ["AIP_HEALTH_ROUTE"] else 404, b"{}")
     def do_POST(self):

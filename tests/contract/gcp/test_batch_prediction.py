@@ -8,7 +8,17 @@ from google.api_core import exceptions
 from google.cloud import aiplatform_v1 as vertex
 
 from tests.contract.gcp.conftest import StartVertex
-from tests.contract.gcp.local_vertex import BUCKET, PARENT, LocalVertex, Storage, ended, python, spec, state_of
+from tests.contract.gcp.local_vertex import (
+    BUCKET,
+    PARENT,
+    SERVING_IMAGE,
+    LocalVertex,
+    Storage,
+    ended,
+    python,
+    spec,
+    state_of,
+)
 from tests.contract.gcp.serving_programs import ADDS, model_that_adds
 from tests.contract.local_cloud import is_alive, until
 
@@ -134,8 +144,6 @@ def test_a_model_without_registration(local: LocalVertex, storage: Storage) -> N
     """A container and an artifact are enough."""
     model_that_adds(local, storage)
     source = storage.put("batch/one.jsonl", lines({"x": 1}))
-    from tests.contract.gcp.local_vertex import SERVING_IMAGE  # noqa: PLC0415 - here only
-
     unmanaged = {
         "artifact_uri": f"gs://{BUCKET}/adds/0.5",
         "container_spec": {"image_uri": SERVING_IMAGE, "command": ["python", "-c", ADDS]},
@@ -144,6 +152,7 @@ def test_a_model_without_registration(local: LocalVertex, storage: Storage) -> N
     assert [{"instance": {"x": 1}, "prediction": 1.5}] == rows(storage, done)
 
 
+@pytest.mark.verify  # installs two environments of a gigabyte
 def test_googles_prebuilt_container(local: LocalVertex, storage: Storage) -> None:
     """A model that a prebuilt container trains is served by a prebuilt container."""
     trains = """

@@ -7,6 +7,8 @@ import grpc
 from localcloud.gcp.vertex.batch_prediction.api import BatchPredictionJobs
 from localcloud.gcp.vertex.custom_jobs.api import CustomJobs
 from localcloud.gcp.vertex.datasets.api import Datasets
+from localcloud.gcp.vertex.endpoints.api import Endpoints
+from localcloud.gcp.vertex.endpoints.prediction import Predictions
 from localcloud.gcp.vertex.jobs import records
 from localcloud.gcp.vertex.jobs.running import RunningJobs
 from localcloud.gcp.vertex.models.api import Models
@@ -14,8 +16,9 @@ from localcloud.gcp.vertex.models.evaluations import Evaluations
 from localcloud.gcp.vertex.pipelines.api import TrainingPipelines
 from localcloud.gcp.vertex.server import Certificate, Method, VertexServer
 from localcloud.gcp.vertex.surroundings import Surroundings
+from localcloud.gcp.vertex.tuning.api import TuningJobs
 
-_JOBS = ("customJobs", "trainingPipelines", "batchPredictionJobs")
+_JOBS = ("customJobs", "trainingPipelines", "batchPredictionJobs", "hyperparameterTuningJobs")
 
 
 class Vertex:
@@ -30,6 +33,7 @@ class Vertex:
         custom_jobs = CustomJobs(surroundings, running)
         models = Models(surroundings)
         datasets = Datasets(surroundings)
+        endpoints = Endpoints(surroundings, models)
         parts = (
             surroundings.operations,
             custom_jobs,
@@ -38,6 +42,9 @@ class Vertex:
             datasets,
             TrainingPipelines(surroundings, running, custom_jobs, models, datasets),
             BatchPredictionJobs(surroundings, running, models),
+            TuningJobs(surroundings, running, custom_jobs),
+            endpoints,
+            Predictions(endpoints, models),
         )
         self._methods: dict[str, Method] = {name: method for part in parts for name, method in part.methods().items()}
         self._servers: list[VertexServer] = []
