@@ -56,7 +56,7 @@ class _Reply:
 
 
 class Front:
-    """The door, on a listening socket that it takes over. `log` is given each request in a few words, never a body."""
+    """The door, on a listening socket that it takes over. `log` is given method, target and status of each request."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Front:
         *,
         grpc: Address,
         storage: Address,
-        log: Callable[[str], None],
+        log: Callable[[tuple[str, str, int]], None],
     ) -> None:
         """Prepare it; `start` opens it. `grpc` speaks TLS, `storage` does not."""
         self._listener, self._account, self._log = listener, account, log
@@ -146,12 +146,12 @@ class Front:
             if request.method == "CONNECT":
                 target = self._target(request.target)
                 if target is not None:
-                    self._log(f"CONNECT {request.target}")
+                    self._log(("CONNECT", request.target, HTTPStatus.OK.value))
                     writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                     await _joined(reader, writer, target)
                     return
             reply = self._reply(request)
-            self._log(f"{request.method} {request.target.split('?')[0]} {reply.status.value}")
+            self._log((request.method, request.target.split("?")[0], reply.status.value))
             await _write(writer, reply)
 
     def _target(self, named: str) -> Address | None:

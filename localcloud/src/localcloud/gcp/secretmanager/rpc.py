@@ -22,8 +22,8 @@ class SecretManager(grpc.GenericRpcHandler):
 
     def __init__(self, store: Store) -> None:
         """Serve what a store keeps."""
-        secrets = Secrets(store)
-        versions = Versions(secrets)
+        self.secrets = secrets = Secrets(store)
+        self.versions = versions = Versions(secrets)
         self._methods: dict[str, tuple[Any, Callable[[Any], Any]]] = {
             "ListSecrets": (types.ListSecretsRequest, secrets.list),
             "CreateSecret": (types.CreateSecretRequest, secrets.create),
