@@ -25,13 +25,13 @@ class SecretManager(grpc.GenericRpcHandler):
         self.secrets = secrets = Secrets(store)
         self.versions = versions = Versions(secrets)
         self._methods: dict[str, tuple[Any, Callable[[Any], Any]]] = {
-            "ListSecrets": (types.ListSecretsRequest, secrets.list),
+            "ListSecrets": (types.ListSecretsRequest, secrets.listed),
             "CreateSecret": (types.CreateSecretRequest, secrets.create),
             "GetSecret": (types.GetSecretRequest, secrets.get),
             "UpdateSecret": (types.UpdateSecretRequest, secrets.update),
             "DeleteSecret": (types.DeleteSecretRequest, secrets.delete),
             "AddSecretVersion": (types.AddSecretVersionRequest, versions.add),
-            "ListSecretVersions": (types.ListSecretVersionsRequest, versions.list),
+            "ListSecretVersions": (types.ListSecretVersionsRequest, versions.listed),
             "GetSecretVersion": (types.GetSecretVersionRequest, versions.get),
             "AccessSecretVersion": (types.AccessSecretVersionRequest, versions.access),
             "DisableSecretVersion": (types.DisableSecretVersionRequest, versions.disable),

@@ -60,7 +60,7 @@ class Secrets:
         """Create a secret without versions."""
         name = SecretName(project_of(request.parent), checked_identifier(request.secret_id, "secret_id"))
         described = types.Secret(request.secret)
-        if "replication" not in described or not described.replication:
+        if types.Secret.pb(described).replication.WhichOneof("replication") is None:
             message = "Secret.replication must be provided. Set it to automatic or user_managed."
             raise refuse(StatusCode.INVALID_ARGUMENT, message)
         _check(described)
@@ -113,7 +113,7 @@ class Secrets:
             self.store.delete_secret(kept)
         return Empty()
 
-    def list(self, request: types.ListSecretsRequest) -> types.ListSecretsResponse:
+    def listed(self, request: types.ListSecretsRequest) -> types.ListSecretsResponse:
         """Return a project's secrets, the newest first."""
         wanted = filtering(request.filter)
         found = [

@@ -34,7 +34,7 @@ class Versions:
         _check(payload)
         with self._store.changing():
             secret = self._secrets.found(name)
-            number = max((version.number for version in self._store.versions(secret)), default=0) + 1
+            number = max((version.number for version in self._kept(secret)), default=0) + 1
             described = types.SecretVersion(
                 name=f"{name}/versions/{number}",
                 state=State.ENABLED,
@@ -42,7 +42,7 @@ class Versions:
                 etag=new_etag(),
                 client_specified_payload_checksum="data_crc32c" in payload,
             )
-            stamp(described, "create_time", datetime.now(UTC))
+            stamp(described, "create_time", _now())
             self._store.write_version(secret, KeptVersion(number, described, payload.data))
         return described
 
@@ -71,21 +71,34 @@ class Versions:
         """Forget a version's payload for good, or schedule that where the secret says so."""
         return self._change(request, State.DESTROYED)
 
-    def list(self, request: types.ListSecretVersionsRequest) -> types.ListSecretVersionsResponse:
+    def listed(self, request: types.ListSecretVersionsRequest) -> types.ListSecretVersionsResponse:
         """Return a secret's versions, the newest first."""
         wanted = filtering(request.filter)
         found = [
             version.described
-            for version in self._store.versions(self._secrets.found(secret_of(request.parent, "parent")))
+            for version in self._kept(self._secrets.found(secret_of(request.parent, "parent")))
             if wanted(str(version.number), {}, version.described.state.name)
         ]
         page, following = paged(found, request.page_size, request.page_token)
         return types.ListSecretVersionsResponse(versions=page, next_page_token=following, total_size=len(found))
 
+    def _kept(self, secret: KeptSecret) -> list[KeptVersion]:
+        """Return a secret's versions, the newest first, and destroy those whose time has come."""
+        versions = self._store.versions(secret)
+        for at, version in enumerate(versions):
+            raw = types.SecretVersion.pb(version.described)
+            if raw.HasField("scheduled_destroy_time") and raw.scheduled_destroy_time.ToDatetime(UTC) <= _now():
+                raw.destroy_time.CopyFrom(raw.scheduled_destroy_time)
+                raw.ClearField("scheduled_destroy_time")
+                raw.state = State.DESTROYED
+                versions[at] = KeptVersion(version.number, version.described, None)
+                self._store.write_version(secret, versions[at])
+        return versions
+
     def _found(self, named: str) -> tuple[KeptSecret, KeptVersion]:
         name, wanted = version_of(named)
         secret = self._secrets.found(name)
-        versions = self._store.versions(secret)
+        versions = self._kept(secret)
         aliases = secret.described.version_aliases
         number = versions[0].number if versions and wanted == LATEST else aliases.get(wanted, wanted)
         found = next((version for version in versions if str(version.number) == str(number)), None)
@@ -109,16 +122,20 @@ class Versions:
             rules, raw = types.Secret.pb(secret.described), types.SecretVersion.pb(described)
             if state == State.DESTROYED and rules.HasField("version_destroy_ttl"):
                 raw.state = State.DISABLED
-                stamp(described, "scheduled_destroy_time", datetime.now(UTC) + rules.version_destroy_ttl.ToTimedelta())
+                stamp(described, "scheduled_destroy_time", _now() + rules.version_destroy_ttl.ToTimedelta())
             else:
                 raw.state = state
                 raw.ClearField("scheduled_destroy_time")
             if raw.state == State.DESTROYED:
-                stamp(described, "destroy_time", datetime.now(UTC))
+                stamp(described, "destroy_time", _now())
                 payload = None
             described.etag = new_etag()
             self._store.write_version(secret, KeptVersion(version.number, described, payload))
         return described
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _check(payload: types.SecretPayload) -> None:
