@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from localcloud.gcp.serviceaccount import GRANT_TYPE, Answer, ServiceAccount
+from localcloud.gcp.serviceaccount import AUDIENCE, GRANT_TYPE, Answer, ServiceAccount
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,8 +55,8 @@ def _encoded(data: bytes) -> str:
 
 
 def test_a_token(account: ServiceAccount) -> None:
-    """An assertion that the account has signed is changed for a new bearer token, good for an hour."""
-    first, second = _asked(account), _asked(account)
+    """An assertion that the account has signed, for Google or for here, is changed for a token, good for an hour."""
+    first, second = _asked(account), _asked(account, aud=AUDIENCE)
     assert (first.status, first.content["token_type"], first.content["expires_in"]) == (200, "Bearer", 3599)
     assert first.content["access_token"] != second.content["access_token"]
 
@@ -64,7 +64,7 @@ def test_a_token(account: ServiceAccount) -> None:
 @pytest.mark.parametrize(
     ("claims", "expected"),
     [
-        ({"aud": "https://oauth2.googleapis.com/token"}, f"Invalid JWT: aud must be {TOKEN_URI}"),
+        ({"aud": "https://example.com/token"}, f"Invalid JWT: aud must be {AUDIENCE} or {TOKEN_URI}, got"),
         ({"iss": "somebody@else.iam.gserviceaccount.com"}, "Invalid grant: account not found"),
         ({"iat": 1, "exp": 3601}, "Invalid JWT: Token must be a short-lived token"),
         ({"exp": int(time.time()) + 90_000}, "Invalid JWT: Token must be a short-lived token"),

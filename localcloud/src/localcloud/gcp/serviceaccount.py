@@ -36,6 +36,8 @@ from localcloud.gcp.certificates import write_private
 from localcloud.gcp.clients import PROJECT_ID, SERVICE_ACCOUNT
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+# whom Google's own clients address, whatever the key file's token_uri is
+AUDIENCE = "https://oauth2.googleapis.com/token"
 # seconds that a token is good for, and that an assertion may be good for at most
 TOKEN_SECONDS = 3599
 ASSERTION_SECONDS = 3600
@@ -126,8 +128,8 @@ class ServiceAccount:
         except InvalidSignature as error:
             message = "Invalid JWT Signature."
             raise _InvalidAssertionError(message) from error
-        if claims.get("aud") != self.token_uri:
-            message = f"Invalid JWT: aud must be {self.token_uri}, got {claims.get('aud')!r}."
+        if claims.get("aud") not in {AUDIENCE, self.token_uri}:
+            message = f"Invalid JWT: aud must be {AUDIENCE} or {self.token_uri}, got {claims.get('aud')!r}."
             raise _InvalidAssertionError(message)
         issued, expires, now = claims.get("iat"), claims.get("exp"), time.time()
         if (

@@ -1,7 +1,8 @@
 """Lists of objects: prefix, delimiter, range of names, matchGlob, pages.
 
 Source: https://cloud.google.com/storage/docs/json_api/v1/objects/list. Names are in the order of their bytes in UTF-8.
-A token is the name that the next page begins with, in base64.
+A token is the name that the next page begins with, in base64. All versions of a bucket are its live objects, as it
+keeps no others.
 """
 
 import base64
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from localcloud.gcp.storage.conditions import whole_number
-from localcloud.gcp.storage.errors import invalid, unimplemented
+from localcloud.gcp.storage.errors import invalid
 from localcloud.gcp.storage.globs import compiled
 
 PAGE = 1000
@@ -32,11 +33,11 @@ def listed(query: Mapping[str, str], names: Names) -> Page:
     """Return the page that a request asks for; `names` gives a bucket's names from one on, so many at once.
 
     Raises:
-        StorageError: 400, when a parameter makes no sense; 501, when it is not implemented.
+        StorageError: 400, when a parameter makes no sense.
     """
-    if query.get("versions") == "true" or query.get("softDeleted") == "true":
-        what = "versions of objects: a bucket keeps the live ones only"
-        raise unimplemented(what)
+    if query.get("softDeleted", "").lower() == "true":
+        message = "The bucket has no soft delete policy, so that it has no soft-deleted objects to list."
+        raise invalid(message)
     delimiter, glob = query.get("delimiter", ""), query.get("matchGlob")
     if glob is not None and delimiter not in {"", "/"}:
         message = f"When listing with a matchGlob, the only delimiter is '/', got {delimiter!r}."
@@ -51,7 +52,7 @@ def listed(query: Mapping[str, str], names: Names) -> Page:
             page.following = base64.urlsafe_b64encode(name.encode()).decode()
             return page
         (page.prefixes if is_prefix else page.names).append(name)
-        if is_prefix and query.get("includeTrailingDelimiter") == "true" and names(name, 1) == [name]:
+        if is_prefix and query.get("includeTrailingDelimiter", "").lower() == "true" and names(name, 1) == [name]:
             page.names.append(name)
     return page
 
