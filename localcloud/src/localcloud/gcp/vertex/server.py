@@ -25,6 +25,8 @@ _THREADS = 32
 # of one message: as much as Vertex AI takes for a prediction is 1.5 MB, answers may be larger
 _LARGEST_MESSAGE = 64 << 20
 _SERVICE_PREFIX = "google.cloud.aiplatform.v1."
+# a version of the API that is not covered is refused by name as well
+_OWN_SERVICES = ("google.cloud.aiplatform.", "google.longrunning.Operations/")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class VertexServer:
             ("grpc.so_reuseport", 0),  # a taken port is told, not shared
         ]
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="vertex")
-        self._server = grpc.server(pool, [*beside, _Router(methods)], options=options)
+        self._server = grpc.server(pool, [*beside, Router(methods)], options=options)
         address = f"127.0.0.1:{port}"
         if certificate is None:
             self.port = self._server.add_insecure_port(address)
@@ -67,12 +69,18 @@ class VertexServer:
         self._server.stop(grace=None).wait()
 
 
-class _Router(grpc.GenericRpcHandler):
+class Router(grpc.GenericRpcHandler):
+    """Answers for the services of Vertex AI and for long-running operations; takes no call of another service."""
+
     def __init__(self, methods: Mapping[str, Method]) -> None:
+        """Route to `methods`, by `<Service>/<Method>`."""
         self._methods = methods
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """Return what handles a method; None when it belongs to another service."""
         path = str(handler_call_details.method).removeprefix("/")
+        if not path.startswith(_OWN_SERVICES):
+            return None
         name = path.removeprefix(_SERVICE_PREFIX)
         method, request = self._methods.get(name), _request_class(name)
         if method is None or request is None:

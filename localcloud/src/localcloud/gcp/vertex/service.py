@@ -14,7 +14,7 @@ from localcloud.gcp.vertex.jobs.running import RunningJobs
 from localcloud.gcp.vertex.models.api import Models
 from localcloud.gcp.vertex.models.evaluations import Evaluations
 from localcloud.gcp.vertex.pipelines.api import TrainingPipelines
-from localcloud.gcp.vertex.server import Certificate, Method, VertexServer
+from localcloud.gcp.vertex.server import Certificate, Method, Router, VertexServer
 from localcloud.gcp.vertex.surroundings import Surroundings
 from localcloud.gcp.vertex.tuning.api import TuningJobs
 
@@ -53,6 +53,11 @@ class Vertex:
     def methods(self) -> Mapping[str, Method]:
         """All methods, by `<Service>/<Method>`."""
         return self._methods
+
+    @property
+    def handler(self) -> grpc.GenericRpcHandler:
+        """What answers for Vertex AI in a gRPC server of somebody else's."""
+        return Router(self._methods)
 
     def serve(
         self,
