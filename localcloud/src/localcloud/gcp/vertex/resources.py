@@ -106,6 +106,11 @@ class Resources:
         with self._lock:
             self._connection.execute("DELETE FROM vertex_resources WHERE name = ?", (name,))
 
+    def remove_ending(self, end: str) -> None:
+        """Remove the resources whose keys end so."""
+        with self._lock:
+            self._connection.execute("DELETE FROM vertex_resources WHERE substr(name, -?) = ?", (len(end), end))
+
     def remove_under(self, parent: str) -> None:
         """Remove what lies directly below a resource, except for the operations on it."""
         with self._lock:

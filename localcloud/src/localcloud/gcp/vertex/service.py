@@ -11,6 +11,7 @@ from localcloud.gcp.vertex.endpoints.api import Endpoints
 from localcloud.gcp.vertex.endpoints.prediction import Predictions
 from localcloud.gcp.vertex.jobs import records
 from localcloud.gcp.vertex.jobs.running import RunningJobs
+from localcloud.gcp.vertex.metadata.api import Metadata
 from localcloud.gcp.vertex.models.api import Models
 from localcloud.gcp.vertex.models.evaluations import Evaluations
 from localcloud.gcp.vertex.pipelines.api import TrainingPipelines
@@ -45,6 +46,7 @@ class Vertex:
             TuningJobs(surroundings, running, custom_jobs),
             endpoints,
             Predictions(endpoints, models),
+            Metadata(surroundings),
         )
         self._methods: dict[str, Method] = {name: method for part in parts for name, method in part.methods().items()}
         self._servers: list[VertexServer] = []

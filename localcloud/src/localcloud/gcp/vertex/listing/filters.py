@@ -4,14 +4,18 @@ The grammar is that of AIP-160 as far as Vertex AI documents it for its lists: c
 `>`, `>=` and `:` (has), joined by AND, OR and NOT (or `-`) and parentheses; OR binds tighter than AND. A `*` in a text
 stands for anything. Fields are the message's own, by their names in proto or JSON; enumerations are compared by name.
 
-What it does not do: functions, and searches without a field.
+Several values of one comparison are joined by commas, any of which will do. A list may have functions of one text, as
+in `in_context("…")`.
+
+What it does not do: searches without a field.
 
 Source: https://google.aip.dev/160
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from google.protobuf import timestamp_pb2
@@ -20,6 +24,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from localcloud.gcp.vertex.errors import InvalidArgumentError
 
 Predicate = Callable[[Any], bool]
+Functions = Mapping[str, Callable[[Any, str], bool]]
 _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<operator>!=|<=|>=|[=<>:()]|-(?=[A-Za-z_]))"""
     r"""|(?P<word>[^\s=<>!:()"']+))"""
@@ -27,22 +32,23 @@ _TOKEN = re.compile(
 _COMPARISONS = {"=", "!=", "<", "<=", ">", ">=", ":"}
 
 
-def compile_filter(text: str) -> Predicate:
-    """Return what tells whether a message passes.
+def compile_filter(text: str, functions: Functions = MappingProxyType({})) -> Predicate:
+    """Return what tells whether a message passes; `functions` are those that the list has, by name.
 
     Raises:
         InvalidArgumentError: The text is no filter.
     """
     if not text.strip():
         return lambda _: True
-    return _Parser(text).parse()
+    return _Parser(text, functions).parse()
 
 
 class _Parser:
     """Recursive descent over the tokens: (kind, text)."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, functions: Functions) -> None:
         self._text = text
+        self._functions = functions
         self._tokens: list[tuple[str, str]] = []
         place, end = 0, len(text.rstrip())
         while place < end:
@@ -89,16 +95,30 @@ class _Parser:
             raise self._wrong(f"has {field!r} where a field should be" if kind else "ends where a field should be")
         self._next += 1
         _, operator = self._peek()
+        if operator == "(" and field in self._functions:
+            return self._call(self._functions[field])
         if operator not in _COMPARISONS:
             raise self._wrong(f"has no comparison after the field {field!r}")
         self._next += 1
+        wanted = [self._value(f"{field}{operator}")]
+        while self._take_word(","):
+            wanted.append(self._value(","))
+        path = field.split(".")
+        return lambda message: any(self._compare(message, path, operator, value) for value in wanted)
+
+    def _call(self, function: Callable[[Any, str], bool]) -> Predicate:
+        self._next += 1
+        argument = self._value("(")
+        if not self._take("operator", ")"):
+            raise self._wrong("lacks a closing parenthesis")
+        return lambda message: function(message, argument)
+
+    def _value(self, after: str) -> str:
         kind, value = self._peek()
         if kind not in {"string", "word"}:
-            raise self._wrong(f"has no value after {field}{operator}")
+            raise self._wrong(f"has no value after {after}")
         self._next += 1
-        wanted = re.sub(r"\\(.)", r"\1", value[1:-1]) if kind == "string" else value
-        path = field.split(".")
-        return lambda message: self._compare(message, path, operator, wanted)
+        return re.sub(r"\\(.)", r"\1", value[1:-1]) if kind == "string" else value
 
     def _compare(self, message: Any, path: Sequence[str], operator: str, wanted: str) -> bool:
         holder, descriptor = message, message.DESCRIPTOR

@@ -13,12 +13,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Self
 
 from google.protobuf import field_mask_pb2, timestamp_pb2
 
 from localcloud.gcp.vertex.errors import InvalidArgumentError
-from localcloud.gcp.vertex.listing.filters import compile_filter
+from localcloud.gcp.vertex.listing.filters import Functions, compile_filter
 
 DEFAULT_PAGE, LARGEST_PAGE = 100, 1000
 _DIRECTIONS = {"", "asc", "desc"}
@@ -60,15 +61,20 @@ class Page:
     next_token: str
 
 
-def list_page(asked: Listed, stored: Sequence[Any]) -> Page:
+def list_page(asked: Listed, stored: Sequence[Any], functions: Functions = MappingProxyType({})) -> Page:
     """Return the page that was asked for of `stored`, which is oldest first; without an order, newest first.
+
+    Args:
+        asked: What the request asks for.
+        stored: All resources of the list.
+        functions: The functions of its filter.
 
     Raises:
         InvalidArgumentError: The filter, the order, the size or the token cannot be understood.
     """
     if asked.page_size < 0:
         raise InvalidArgumentError(f"page_size must not be negative, got {asked.page_size}.")
-    passes = compile_filter(asked.filter)
+    passes = compile_filter(asked.filter, functions)
     found = _ordered([item for item in reversed(stored) if passes(item)], asked.order_by)
     start = _start(asked, found)
     size = min(asked.page_size or DEFAULT_PAGE, LARGEST_PAGE)
