@@ -110,9 +110,16 @@ def test_taken_port(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("bukets: [a]\n", "bukets is not one of buckets, secrets, roles, got ['a']. Remedy: remove or rename it."),
+        (
+            "bukets: [a]\n",
+            "bukets is not one of buckets, secrets, roles, google, got ['a']. Remedy: remove or rename it.",
+        ),
         ("buckets: a\n", "buckets must be a list of names, got 'a'. Remedy: write one name per line, each after `- `."),
         ("roles: [1]\n", "roles must hold names (strings), got 1. Remedy: put the name in quotes."),
+        (
+            "google: {roles: [a]}\n",
+            "google.roles is not one of buckets, secrets, got ['a']. Remedy: remove or rename it.",
+        ),
         (
             "secrets: {airflow/x: 5}\n",
             "secrets.airflow/x must be a string or a mapping, got 'int'. Remedy: put the value in quotes.",

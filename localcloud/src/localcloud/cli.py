@@ -15,6 +15,7 @@ from pathlib import Path
 from localcloud.clients import client_environment
 from localcloud.engine.isolation import MODES
 from localcloud.errors import LocalCloudError, NotRunningError, StopTimeoutError
+from localcloud.gcp.clients import google_environment
 from localcloud.statefile import find_running, is_locked
 
 ROOT_VARIABLE = "LOCALCLOUD_ROOT"
@@ -46,13 +47,19 @@ def _up(options: argparse.Namespace) -> int:
             slots=options.slots,
             grace=options.grace,
             isolation=options.isolation,
+            google=options.google,
+            google_port=options.google_port,
         )
     )
     return 0
 
 
 def _env(options: argparse.Namespace) -> int:
-    for name, value in client_environment(find_running(options.root).endpoint).items():
+    running = find_running(options.root)
+    values = client_environment(running.endpoint)
+    if running.google is not None:
+        values |= google_environment(running.google)
+    for name, value in values.items():
         _say(f"export {name}={shlex.quote(value)}")
     return 0
 
@@ -69,6 +76,8 @@ def _status(options: argparse.Namespace) -> int:
         _say(json.dumps(status, indent=2))
         return 0
     _say(f"{status['endpoint']}  pid {status['pid']}  root {status['root']}  isolation {status['isolation']}")
+    if google := status["google"]:
+        _say(f"{google['front']}  storage {google['storage']}  project {google['project']}")
     for job in status["jobs"]:
         _say(f"{job['kind']:<11} {job['name']:<63} {job['status']:<10} {job['reason'] or ''}".rstrip())
     return 0
@@ -111,8 +120,19 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--slots", type=_positive, default=2, help="jobs that run at the same time; more wait")
     up.add_argument("--grace", type=float, default=120.0, help="seconds a stopped job has to tidy up before SIGKILL")
     up.add_argument("--isolation", choices=MODES, default="auto", help="how jobs get their /opt/ml")
+    up.add_argument(
+        "--google",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="run the Google half too: auto does where its packages (localcloud[gcp]) are installed",
+    )
+    up.add_argument(
+        "--google-port",
+        type=int,
+        help="port of the Google half, whose storage has the next one; 0 picks free ones (default: --port + 1)",
+    )
     up.set_defaults(command=_up)
-    env = commands.add_parser("env", parents=[common], help="print shell exports for any AWS client")
+    env = commands.add_parser("env", parents=[common], help="print shell exports for any AWS or Google client")
     env.set_defaults(command=_env)
     status = commands.add_parser("status", parents=[common], help="show the running cloud and its jobs")
     status.add_argument("--json", action="store_true", help="as JSON")

@@ -8,6 +8,7 @@ LocalCloudError
 ├── SeedError              the seed file is unreadable or breaks a rule
 ├── ImagesError            the images file is unreadable or breaks a rule
 ├── StateError             the state of an earlier server cannot be read here
+├── GoogleUnavailableError  the Google half must run, and its packages are not installed
 └── IsolationUnavailableError  the isolation that was asked for does not work on this machine
 
 Each message names what, where, the rule and the remedy, because it is all the user sees (no traceback).
@@ -45,6 +46,10 @@ class ImagesError(LocalCloudError):
 
 class StateError(LocalCloudError):
     """The state of an earlier server cannot be read here."""
+
+
+class GoogleUnavailableError(LocalCloudError):
+    """The Google half must run, and its packages are not installed."""
 
 
 class IsolationUnavailableError(LocalCloudError):

@@ -3,6 +3,9 @@
     buckets: [name, …]
     secrets: {name: "text" or a mapping, stored as JSON}
     roles: [name, …]           # IAM roles that sagemaker.amazonaws.com may assume
+    google:                    # the same in Google's cloud; passed over where only the AWS half runs
+      buckets: [name, …]
+      secrets: {name: "text" or a mapping, stored as JSON}
 
 An unknown key is refused: a misspelt one would otherwise be missed much later, somewhere else.
 """
@@ -11,13 +14,17 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from localcloud.errors import SeedError
 
-KEYS = ("buckets", "secrets", "roles")
+if TYPE_CHECKING:
+    from localcloud.gcp.cloud import GoogleCloud
+
+KEYS = ("buckets", "secrets", "roles", "google")
+GOOGLE_KEYS = ("buckets", "secrets")
 _EXISTS = frozenset({"BucketAlreadyOwnedByYou", "ResourceExistsException", "EntityAlreadyExists"})
 _TRUST = {
     "Version": "2012-10-17",
@@ -27,11 +34,13 @@ _TRUST = {
 
 @dataclass(frozen=True)
 class Seed:
-    """A seed file's content. Values of `secrets` are the strings to store."""
+    """A seed file's content. Values of secrets are the strings to store."""
 
     buckets: tuple[str, ...] = ()
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     roles: tuple[str, ...] = ()
+    google_buckets: tuple[str, ...] = ()
+    google_secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 def read_seed(path: Path) -> Seed:
@@ -44,17 +53,14 @@ def read_seed(path: Path) -> Seed:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         message = f"seed file {path}: is not YAML: {' '.join(str(error).split())}. Correct the file's syntax."
         raise SeedError(message) from error
-    if content is None:
-        content = {}
-    if not isinstance(content, dict):
-        raise _wrong(path, "(top level)", "must be a mapping", content, f"write the keys {', '.join(KEYS)}")
-    for key in content:
-        if key not in KEYS:
-            raise _wrong(path, key, f"is not one of {', '.join(KEYS)}", content[key], "remove or rename it")
+    content = _mapping(path, "", content, KEYS)
+    google = _mapping(path, "google", content.get("google"), GOOGLE_KEYS)
     return Seed(
         buckets=_names(path, "buckets", content.get("buckets")),
-        secrets=_secrets(path, content.get("secrets")),
+        secrets=_secrets(path, "secrets", content.get("secrets")),
         roles=_names(path, "roles", content.get("roles")),
+        google_buckets=_names(path, "google.buckets", google.get("buckets")),
+        google_secrets=_secrets(path, "google.secrets", google.get("secrets")),
     )
 
 
@@ -72,6 +78,30 @@ def apply_seed(seed: Seed, path: Path, client: Callable[[str], Any]) -> None:
         _create(path, "roles", name, client("iam").create_role, RoleName=name, AssumeRolePolicyDocument=trust)
 
 
+def apply_google_seed(seed: Seed, path: Path, google: "GoogleCloud") -> None:
+    """Create what does not exist yet in Google's cloud; what an earlier server left is kept as it is."""
+    made = [
+        *(("google.buckets", name, google.create_bucket(name)) for name in seed.google_buckets),
+        *(("google.secrets", name, google.create_secret(name, value)) for name, value in seed.google_secrets.items()),
+    ]
+    for key, name, refusal in made:
+        if refusal is not None:
+            raise _wrong(path, key, f"was refused by the cloud ({refusal})", name, "choose a valid, unique name")
+
+
+def _mapping(path: Path, place: str, value: object, keys: tuple[str, ...]) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        remedy = f"write the keys {', '.join(keys)}"
+        raise _wrong(path, place or "(top level)", "must be a mapping", value, remedy)
+    for key in value:
+        if key not in keys:
+            shown = f"{place}.{key}" if place else key
+            raise _wrong(path, shown, f"is not one of {', '.join(keys)}", value[key], "remove or rename it")
+    return value
+
+
 def _names(path: Path, key: str, value: object) -> tuple[str, ...]:
     if value is None:
         return ()
@@ -83,18 +113,18 @@ def _names(path: Path, key: str, value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _secrets(path: Path, value: object) -> dict[str, str]:
+def _secrets(path: Path, key: str, value: object) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, dict):
         shown = type(value).__name__
-        raise _wrong(path, "secrets", "must be a mapping of names to values", shown, "write `name: value`")
+        raise _wrong(path, key, "must be a mapping of names to values", shown, "write `name: value`")
     found = {}
     for name, content in value.items():
         if not isinstance(name, str) or not isinstance(content, str | dict):
             # the type only: a secret's value does not belong into a message
             shown = type(content).__name__
-            raise _wrong(path, f"secrets.{name}", "must be a string or a mapping", shown, "put the value in quotes")
+            raise _wrong(path, f"{key}.{name}", "must be a string or a mapping", shown, "put the value in quotes")
         found[name] = content if isinstance(content, str) else json.dumps(content)
     return found
 

@@ -12,17 +12,19 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from localcloud.errors import NotRunningError, RootInUseError
+from localcloud.gcp.clients import GoogleEndpoints
 
 _STATE, _LOCK = "cloud.json", "lock"
 
 
 @dataclass(frozen=True)
 class RunningCloud:
-    """Where a running cloud answers."""
+    """Where a running cloud answers; `google` is None when its Google half does not run."""
 
     endpoint: str
     pid: int
     root: str
+    google: GoogleEndpoints | None = None
 
 
 def lock_root(root: Path) -> TextIOWrapper:
@@ -41,10 +43,10 @@ def lock_root(root: Path) -> TextIOWrapper:
     return file
 
 
-def publish(root: Path, endpoint: str) -> None:
+def publish(root: Path, endpoint: str, google: GoogleEndpoints | None = None) -> None:
     """Say where this process answers."""
     part = root / f"{_STATE}.part"
-    part.write_text(json.dumps(asdict(RunningCloud(endpoint, os.getpid(), str(root)))))
+    part.write_text(json.dumps(asdict(RunningCloud(endpoint, os.getpid(), str(root), google))))
     part.rename(root / _STATE)
 
 
@@ -68,7 +70,9 @@ def is_locked(root: Path) -> bool:
 def find_running(root: Path) -> RunningCloud:
     """Return the cloud that runs on `root`."""
     try:
-        state = RunningCloud(**json.loads((root / _STATE).read_text()))
+        written = json.loads((root / _STATE).read_text())
+        google = GoogleEndpoints(**written["google"]) if written.get("google") else None
+        state = RunningCloud(**{**written, "google": google})
     except FileNotFoundError:
         state = None
     if state is None or not is_locked(root):

@@ -6,9 +6,10 @@ import pytest
 
 from localcloud.aws.objects import relative_path
 from localcloud.aws.sagemaker.jobs.failures import REASON_LIMIT, container_failure, keep_end, message_of, script_failure
-from localcloud.aws.sagemaker.jobs.images import UnknownImageError, find_image
+from localcloud.aws.sagemaker.jobs.images import find_image
 from localcloud.aws.sagemaker.training import script_mode
 from localcloud.engine.processes import Cause, Ending
+from localcloud.images import UnknownImageError
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The engine's parts, each by itself: archives, slots, environments, isolation, the record of jobs."""
 
 import io
+import subprocess
 import tarfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import pytest
 
 from localcloud.engine.archives import ArchiveError, pack, unpack
 from localcloud.engine.environments import EnvironmentBuildError, Environments, EnvironmentSpec
-from localcloud.engine.isolation import PathIsolation
+from localcloud.engine.isolation import PathIsolation, choose_isolation
 from localcloud.engine.processes import StopRequest
 from localcloud.engine.slots import Slots
 from localcloud.engine.store import JobStatus, JobStore
@@ -113,7 +114,7 @@ def test_paths_are_rewritten_whole(tmp_path: Path) -> None:
     argv = ["/opt/ml", "--x=/opt/ml/model", "/opt/mlflow", '["/opt/ml/a","/opt/ml"]']
     ml = tree.ml
     expected = [str(ml), f"--x={ml}/model", "/opt/mlflow", f'["{ml}/a","{ml}"]']
-    assert PathIsolation().command(tree, argv, "/opt/ml") == expected
+    assert PathIsolation().command(tree, argv, "/opt/ml", mounts={}) == expected
 
 
 @pytest.mark.parametrize("path", ["/etc", "/opt/ml/../x", "/opt/mlx"])
@@ -137,3 +138,21 @@ def test_jobs_of_a_dead_server(tmp_path: Path) -> None:
         ("running", "failed", "the local cloud was stopped while the job was running"),
         ("queued", "failed", "the local cloud was stopped while the job was queued"),
     ]
+
+
+def test_a_folder_at_a_path_that_the_machine_has_not(tmp_path: Path) -> None:
+    """A program sees a mounted folder at its path, beside /opt/ml, and what it writes there is in the folder."""
+    tree, shared = JobTree(tmp_path / "tree"), tmp_path / "shared"
+    shared.mkdir()
+    (shared / "given.txt").write_text("given")
+    (tree.ml / "own.txt").write_text("own")
+    isolation = choose_isolation("auto", tmp_path / "hidden", tmp_path / "environments")
+    (tmp_path / "hidden").mkdir(exist_ok=True)
+    script = "cat /gcs-of-a-test/given.txt /opt/ml/own.txt; pwd; echo made > /gcs-of-a-test/made.txt"
+    mounts = {"/gcs-of-a-test": shared}
+    command = isolation.command(tree, ["/bin/sh", "-c", script], "/opt/ml", mounts=mounts)
+    done = subprocess.run(command, cwd=tree.ml, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout.removesuffix(f"{tree.ml}\n").removesuffix("/opt/ml\n") == "givenown"
+    assert (shared / "made.txt").read_text() == "made\n"
+    assert not Path("/gcs-of-a-test").exists()

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.aws.sagemaker.jobs.images import BUILT_IN, Image, ImageMap, UnknownImageError, read_images
+from localcloud.aws.sagemaker.jobs.images import BUILT_IN
 from localcloud.engine.environments import Environments, EnvironmentSpec
 from localcloud.engine.indexes import index_settings, without_listings
 from localcloud.engine.layers import lay_over
 from localcloud.errors import ImagesError
+from localcloud.images import Image, ImageMap, UnknownImageError, read_images
 from tests.contract.local_cloud import until
 
 REGISTRY = "683313688378.dkr.ecr.us-east-1.amazonaws.com"
@@ -54,14 +55,14 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 )
 def test_versions_of_framework_images(address: str, package: str) -> None:
     """A framework image's tag decides which packages stand in for it."""
-    assert package in ImageMap().find(address).base
+    assert package in ImageMap(BUILT_IN).find(address).base
 
 
 @pytest.mark.parametrize("tag", [":0.90-2", ":latest", "", "@sha256:00", ":3.0-50"])
 def test_unknown_versions(tag: str) -> None:
     """A version that nothing stands in for is refused, and the refusal names those that are known and the remedy."""
     with pytest.raises(UnknownImageError, match=r"sagemaker-xgboost:3\.0-5 and 1\.7-1.*add its address.*--images FILE"):
-        ImageMap().find(f"{REGISTRY}/sagemaker-xgboost{tag}")
+        ImageMap(BUILT_IN).find(f"{REGISTRY}/sagemaker-xgboost{tag}")
 
 
 def test_every_built_in_image_says_how_it_differs() -> None:
@@ -83,7 +84,7 @@ def test_a_users_map(tmp_path: Path) -> None:
               - {name: mine, address: "*/sagemaker-xgboost:3.0-5", packages: []}
         """)
     )
-    images = ImageMap()
+    images = ImageMap(BUILT_IN)
     images.extend(read_images(file))
     trainer = images.find("123456789012.dkr.ecr.eu-west-1.amazonaws.com/trainer:7")
     assert (trainer.base, trainer.python, trainer.entrypoint) == (

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from localcloud.aws.sagemaker.tuning.children import Child, Objective, best_of, not_improving
 from localcloud.aws.sagemaker.tuning.decisions import Verdict, hopeless, verdict
-from localcloud.aws.sagemaker.tuning.space import NumericRange, Space, read_space
-from localcloud.aws.sagemaker.tuning.strategies import BayesianSearch, Observation, RandomSearch, make_strategy
-from localcloud.aws.sagemaker.tuning.surrogate import GaussianProcess
+from localcloud.aws.sagemaker.tuning.space import read_space
 from localcloud.engine.store import JobStatus
+from localcloud.search.space import NumericRange, Space
+from localcloud.search.strategies import BayesianSearch, Observation, RandomSearch, make_strategy
+from localcloud.search.surrogate import GaussianProcess
 
 UNIT = st.floats(min_value=0, max_value=1)
 COMPLETED = Verdict(JobStatus.COMPLETED)

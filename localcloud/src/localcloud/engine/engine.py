@@ -46,6 +46,7 @@ class Program:
         directory: Its working folder.
         path: The folder of its Python environment's programs.
         offline: Whether it has no network, where the isolation can cut it (`Isolation.cuts_network`).
+        mounts: Further folders of the host that it sees, by the absolute paths at which it does.
     """
 
     argv: Sequence[str]
@@ -53,6 +54,7 @@ class Program:
     directory: str = JOB_BASE
     path: str = ""
     offline: bool = False
+    mounts: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,16 +113,19 @@ class Job:
         return self.start(program, on_line, limit=limit).wait(self.stop, limit=limit, grace=self._engine.grace)
 
     def run_cluster(
-        self, programs: Sequence[Program], sinks: Sequence[LineSink], *, limit: float | None
+        self, programs: Sequence[Program], sinks: Sequence[LineSink], *, limit: float | None, led: bool = False
     ) -> ClusterEnding:
-        """Run one program on each host until all have ended, one has failed, a stop request or `limit` seconds."""
+        """Run one program on each host until all have ended, one has failed, a stop request or `limit` seconds.
+
+        `led`: the success of the first program is the success of all; the others are ended then.
+        """
         processes: list[JobProcess] = []
         with contextlib.ExitStack() as started:
             for host, (program, on_line) in enumerate(zip(programs, sinks, strict=True)):
                 processes.append(self.start(program, on_line, host=host, limit=limit))
                 started.callback(processes[-1].kill)
             started.pop_all()  # all of them run
-        return wait_for_cluster(processes, self.stop, limit=limit, grace=self._engine.grace)
+        return wait_for_cluster(processes, self.stop, limit=limit, grace=self._engine.grace, led=led)
 
     def start(
         self,
@@ -237,7 +242,7 @@ class Engine:
             "PYTHONUNBUFFERED": "1",
             # a job that takes every core of a laptop is slower than one that takes its share (spinning threads)
             "OMP_NUM_THREADS": "1",
-            **self.isolation.environment(tree, program.environment),
+            **self.isolation.environment(tree, program.environment, program.mounts),
             MARK: mark,
         }
         seconds = int((limit + self.grace) * machine.processors) + 1 if limit and machine.processors else 0
@@ -245,7 +250,7 @@ class Engine:
         bounds += [str(machine.memory or 0), str(seconds)]
         launch = [sys.executable, "-I", "-S", _LAUNCH, str(os.getpid()), *bounds, *program.argv]
         process = JobProcess(
-            self.isolation.command(tree, launch, program.directory, offline=program.offline),
+            self.isolation.command(tree, launch, program.directory, mounts=program.mounts, offline=program.offline),
             directory=tree.host_path(program.directory),
             environment=environment,
             on_line=without_listings(on_line),

@@ -10,6 +10,10 @@ PathIsolation: the documented fallback. `/opt/ml` is replaced by the tree's real
 values. A program that spells `/opt/ml` in its own source does not find it there; the names of its cluster's hosts do
 not resolve; a program that guesses the path of another job's tree can read it. Everything else behaves the same.
 
+Further folders may be shown to a program (`mounts`), each at an absolute path that the machine need not have.
+Namespaces give it a root of its own for that, made of the machine's folders and the new ones; paths are rewritten
+otherwise.
+
 Neither is a security boundary against hostile code: the rest of the machine is the user's own, with the user's rights.
 """
 
@@ -28,13 +32,22 @@ MODES = ("auto", "namespace", "paths")
 
 # `exec` throughout, so that the process which was started is the process that runs the program: one pid, one signal
 _MOUNT_AND_EXEC = """
-tree=$1 hidden=$2 environments=$3 directory=$4
-shift 4
+tree=$1 hidden=$2 environments=$3 directory=$4 mounts=$5
+shift 5
 # the job's variables may say otherwise
 path=$PATH
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 set -e
 trap 'exit 125' EXIT
+# below the tree, so that they stay when the cloud's folder is covered
+number=0 places=
+while [ "$number" -lt "$mounts" ]; do
+    mkdir -p "$tree/mounts/$number"
+    mount --rbind "$2" "$tree/mounts/$number"
+    places="$places $1"
+    number=$((number + 1))
+    shift 2
+done
 mount -t overlay overlay -o "lowerdir=$tree/mountpoint:/opt" /opt
 mount --rbind "$tree/ml" /opt/ml
 if [ -e "$tree/hosts" ]; then mount --bind "$tree/hosts" /etc/hosts; fi
@@ -44,11 +57,34 @@ mount -t tmpfs -o size=64k,mode=755 tmpfs "$hidden"
 mkdir -p "$tree"
 mount --rbind /opt/tree "$tree"
 if [ -n "$environments" ]; then mkdir -p "$environments"; mount --rbind /opt/environments "$environments"; fi
-cd "$directory"
+if [ "$mounts" -eq 0 ]; then
+    cd "$directory"
+    PATH=$path
+    exec "$@"
+fi
+root=$tree/scratch
+mount -t tmpfs -o size=64k,mode=755 tmpfs "$root"
+for entry in /* /.[!.]*; do
+    if [ -L "$entry" ]; then cp -P "$entry" "$root$entry"
+    elif [ -d "$entry" ]; then mkdir "$root$entry"; mount --rbind "$entry" "$root$entry"
+    elif [ -e "$entry" ]; then : > "$root$entry"; mount --bind "$entry" "$root$entry"
+    fi
+done
+number=0
+for place in $places; do
+    mkdir -p "$root$place"
+    mount --rbind "$tree/mounts/$number" "$root$place"
+    number=$((number + 1))
+done
+chroot=$(command -v chroot)
 PATH=$path
-exec "$@"
+exec "$chroot" "$root" /bin/sh -c 'cd "$0" && exec "$@"' "$directory" "$@"
 """
-_JOB_BASE_PATTERN = re.compile(re.escape(JOB_BASE) + r"(?=$|[^\w.-])")
+
+
+# a path (without spaces) that a program is shown, and the host's folder behind it
+Mounts = Mapping[str, Path]
+_PATH_END = r"(?=$|[^\w.-])"
 
 
 class Isolation(Protocol):
@@ -60,13 +96,15 @@ class Isolation(Protocol):
     # whether a job can be kept from the network
     cuts_network: bool
 
-    def command(self, tree: JobTree, argv: Sequence[str], directory: str, *, offline: bool = False) -> list[str]:
+    def command(
+        self, tree: JobTree, argv: Sequence[str], directory: str, *, mounts: Mounts, offline: bool = False
+    ) -> list[str]:
         """Return the host's command that runs `argv` in `directory` (below /opt/ml) so that it sees `tree`."""
 
     def temporary_folder(self, tree: JobTree) -> str:
         """Return where the job finds the tree's folder for temporary files."""
 
-    def environment(self, tree: JobTree, environment: Mapping[str, str]) -> dict[str, str]:
+    def environment(self, tree: JobTree, environment: Mapping[str, str], mounts: Mounts) -> dict[str, str]:
         """Return the variables as the job has to get them."""
 
 
@@ -87,9 +125,12 @@ class NamespaceIsolation:
         self._hidden = str(hidden)
         self._environments = str(environments) if environments.is_relative_to(hidden) else ""
 
-    def command(self, tree: JobTree, argv: Sequence[str], directory: str, *, offline: bool = False) -> list[str]:
+    def command(
+        self, tree: JobTree, argv: Sequence[str], directory: str, *, mounts: Mounts, offline: bool = False
+    ) -> list[str]:
         """Wrap `argv` into new user, mount and UTS namespaces, and a network namespace with nothing in it."""
-        places = [str(tree.path), self._hidden, self._environments, directory]
+        places = [str(tree.path), self._hidden, self._environments, directory, str(len(mounts))]
+        places += [part for place, folder in mounts.items() for part in (place, str(folder))]
         namespaces = "-Urmun" if offline else "-Urmu"
         return [
             shutil.which("unshare") or "unshare",
@@ -106,7 +147,12 @@ class NamespaceIsolation:
         """Return a short path, as the address of a local socket below it may have 107 characters only."""
         return "/opt/tree/tmp"
 
-    def environment(self, tree: JobTree, environment: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - protocol
+    def environment(
+        self,
+        tree: JobTree,  # noqa: ARG002 - protocol
+        environment: Mapping[str, str],
+        mounts: Mounts,  # noqa: ARG002 - protocol
+    ) -> dict[str, str]:
         """Return the variables unchanged: /opt/ml is real here."""
         return dict(environment)
 
@@ -124,22 +170,25 @@ class PathIsolation:
         argv: Sequence[str],
         directory: str,  # noqa: ARG002 - protocol
         *,
+        mounts: Mounts,
         offline: bool = False,  # noqa: ARG002 - protocol
     ) -> list[str]:
         """Rewrite the arguments; the process is started in the folder anyway."""
-        return [self._rewrite(tree, argument) for argument in argv]
+        return [self._rewrite(tree, argument, mounts) for argument in argv]
 
     def temporary_folder(self, tree: JobTree) -> str:
         """Return its real path."""
         return str(tree.tmp)
 
-    def environment(self, tree: JobTree, environment: Mapping[str, str]) -> dict[str, str]:
+    def environment(self, tree: JobTree, environment: Mapping[str, str], mounts: Mounts) -> dict[str, str]:
         """Rewrite the values."""
-        return {name: self._rewrite(tree, value) for name, value in environment.items()}
+        return {name: self._rewrite(tree, value, mounts) for name, value in environment.items()}
 
     @staticmethod
-    def _rewrite(tree: JobTree, text: str) -> str:
-        return _JOB_BASE_PATTERN.sub(lambda _: str(tree.ml), text)
+    def _rewrite(tree: JobTree, text: str, mounts: Mounts) -> str:
+        for place, folder in {JOB_BASE: tree.ml, **mounts}.items():
+            text = str(folder).join(re.split(re.escape(place) + _PATH_END, text))
+        return text
 
 
 def choose_isolation(mode: str, root: Path, environments: Path) -> Isolation:
@@ -179,7 +228,7 @@ def _problem_with(namespace: NamespaceIsolation, scratch: Path) -> str | None:
             return f"the path {folder} has a character that mount options cannot hold"
         tree = JobTree(Path(folder) / "trial")
         (tree.ml / "seen").touch()
-        command = namespace.command(tree, ["test", "-e", f"{JOB_BASE}/seen"], JOB_BASE)
+        command = namespace.command(tree, ["test", "-e", f"{JOB_BASE}/seen"], JOB_BASE, mounts={})
         trial = subprocess.run(command, capture_output=True, text=True, check=False)
     if trial.returncode == 0:
         return None

@@ -12,7 +12,8 @@ from moto.sagemaker.exceptions import ValidationError
 
 from localcloud.aws.objects import ObjectStore, split_uri
 from localcloud.aws.sagemaker.jobs.failures import JobFailedError
-from localcloud.aws.sagemaker.jobs.images import Image, UnknownImageError, find_image
+from localcloud.aws.sagemaker.jobs.images import find_image
+from localcloud.images import Image, UnknownImageError
 
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 

@@ -15,12 +15,12 @@ from localcloud.aws.sagemaker.jobs.failures import (
     install_failure,
     keep_end,
 )
-from localcloud.aws.sagemaker.jobs.images import Image
 from localcloud.clients import client_environment
 from localcloud.engine.engine import Engine, Job, Outcome
 from localcloud.engine.environments import EnvironmentBuildError, EnvironmentSpec, JobEnvironment
 from localcloud.engine.processes import ProgramError
 from localcloud.engine.store import JobStatus
+from localcloud.images import Image
 
 Request = Mapping[str, Any]
 

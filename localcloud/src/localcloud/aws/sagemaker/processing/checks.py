@@ -7,8 +7,8 @@ from moto.sagemaker.exceptions import ValidationError
 from localcloud.aws.sagemaker.jobs.checks import check_image, check_name, check_unique, unsupported
 from localcloud.aws.sagemaker.jobs.cluster import check_cluster
 from localcloud.aws.sagemaker.jobs.execution import Request
-from localcloud.aws.sagemaker.jobs.images import Image
 from localcloud.engine.tree import JOB_BASE
+from localcloud.images import Image
 
 _PROCESSING_BASE = f"{JOB_BASE}/processing"
 

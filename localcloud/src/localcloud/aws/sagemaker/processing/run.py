@@ -22,13 +22,13 @@ from localcloud.aws.sagemaker.jobs.failures import (
     keep_end,
     message_of,
 )
-from localcloud.aws.sagemaker.jobs.images import Image
 from localcloud.aws.sagemaker.jobs.joblog import JobLog
 from localcloud.aws.sagemaker.jobs.records import Record, utc_now
 from localcloud.engine.engine import Job, Outcome, Program
 from localcloud.engine.processes import Cause
 from localcloud.engine.store import JobStatus
 from localcloud.engine.tree import JOB_BASE, JobTree
+from localcloud.images import Image
 
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 DEFAULT_RUNTIME_SECONDS = 86_400

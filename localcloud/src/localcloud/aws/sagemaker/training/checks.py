@@ -17,11 +17,11 @@ from localcloud.aws.sagemaker.jobs.checks import (
 )
 from localcloud.aws.sagemaker.jobs.cluster import check_cluster
 from localcloud.aws.sagemaker.jobs.execution import Request
-from localcloud.aws.sagemaker.jobs.images import Image
 from localcloud.aws.sagemaker.training.files import DEFAULT_CHECKPOINTS
 from localcloud.aws.sagemaker.training.run import DEFAULT_RUNTIME_SECONDS
 from localcloud.aws.sagemaker.training.script_mode import PROGRAM
 from localcloud.engine.tree import JOB_BASE
+from localcloud.images import Image
 
 # fields of a request that ask for what is carried out beside the job, and what they ask for
 _ELSEWHERE = {

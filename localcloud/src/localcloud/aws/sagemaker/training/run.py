@@ -30,7 +30,6 @@ from localcloud.aws.sagemaker.jobs.failures import (
     reported_failure,
     script_failure,
 )
-from localcloud.aws.sagemaker.jobs.images import Image
 from localcloud.aws.sagemaker.jobs.joblog import JobLog
 from localcloud.aws.sagemaker.jobs.records import IN_PROGRESS, STOPPING, Record, unchanging, utc_now
 from localcloud.aws.sagemaker.training import script_mode
@@ -40,6 +39,7 @@ from localcloud.engine.engine import Job, Outcome, Program
 from localcloud.engine.processes import Cause
 from localcloud.engine.store import JobStatus
 from localcloud.engine.tree import JOB_BASE
+from localcloud.images import Image
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 DEFAULT_RUNTIME_SECONDS = 86_400

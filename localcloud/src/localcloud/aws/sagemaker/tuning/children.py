@@ -12,7 +12,7 @@ from typing import Any
 from localcloud.aws.sagemaker.jobs.execution import Request
 from localcloud.aws.sagemaker.jobs.records import IN_PROGRESS, STOPPING
 from localcloud.aws.sagemaker.training.script_mode import TUNING_METRIC
-from localcloud.aws.sagemaker.tuning.space import Values
+from localcloud.search.space import Values
 
 # AWS gives each training job of a tuning job this metric besides the user's own
 OBJECTIVE_METRIC = "ObjectiveMetric"

@@ -22,10 +22,11 @@ from localcloud.aws.sagemaker.jobs.records import STOPPING, Record, utc_now
 from localcloud.aws.sagemaker.training.api import TRAINING
 from localcloud.aws.sagemaker.tuning.children import Child, read_children, training_request
 from localcloud.aws.sagemaker.tuning.decisions import Verdict, hopeless, verdict
-from localcloud.aws.sagemaker.tuning.space import Values, read_space
-from localcloud.aws.sagemaker.tuning.strategies import Observation, make_strategy
+from localcloud.aws.sagemaker.tuning.space import read_space
 from localcloud.engine.engine import Job, Outcome
 from localcloud.engine.store import JobStatus
+from localcloud.search.space import Values
+from localcloud.search.strategies import Observation, make_strategy
 
 # how soon the end of a training job is seen; reading records in this process costs microseconds
 _LOOK_SECONDS = 0.03

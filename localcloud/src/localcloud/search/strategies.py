@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from localcloud.aws.sagemaker.tuning.space import Space, Values
-from localcloud.aws.sagemaker.tuning.surrogate import GaussianProcess
+from localcloud.search.space import Space, Values
+from localcloud.search.surrogate import GaussianProcess
 
 _CANDIDATES = 200
 _RANDOM_AT_FIRST = 3
@@ -85,7 +85,7 @@ class BayesianSearch:
 
 
 def make_strategy(name: str, space: Space, seed: int | None) -> Strategy:
-    """Return a strategy by AWS's name for it."""
+    """Return a strategy by its name: Grid, Bayesian, or else Random."""
     if name == "Grid":
         return GridSearch(space)
     generator = random.Random(seed)  # noqa: S311 - hyperparameters are no secrets

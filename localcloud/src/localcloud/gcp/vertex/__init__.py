@@ -1,0 +1,1 @@
+"""Vertex AI v1 over gRPC, whose jobs and models really run."""

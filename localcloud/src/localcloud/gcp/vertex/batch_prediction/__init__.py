@@ -1,0 +1,1 @@
+"""Batch prediction: a model's answers to the rows of files."""

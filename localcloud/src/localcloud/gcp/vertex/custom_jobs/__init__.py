@@ -1,0 +1,1 @@
+"""Custom jobs: the user's own programs on worker pools."""

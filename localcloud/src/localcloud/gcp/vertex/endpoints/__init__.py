@@ -1,0 +1,1 @@
+"""Endpoints: models that wait for requests."""

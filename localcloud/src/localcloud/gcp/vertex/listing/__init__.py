@@ -1,0 +1,1 @@
+"""How lists are filtered, ordered and cut into pages."""

@@ -1,0 +1,1 @@
+"""ML Metadata as far as experiments need it: contexts, executions, artifacts and how they hang together."""

@@ -1,0 +1,1 @@
+"""Training pipelines: a custom job, and the model that it leaves."""

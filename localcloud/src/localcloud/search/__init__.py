@@ -1,0 +1,1 @@
+"""How the next point of a search for hyperparameters is chosen. Knows no cloud."""

@@ -1,0 +1,167 @@
+"""The door: what it lets through, what it refuses, and that nothing leaves the machine."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from tests.contract.gcp_around.conftest import PATIENCE, PROGRAMS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.contract.gcp_around.conftest import GoogleClients
+
+
+def _behind_the_wall(tmp_path: Path, program: str) -> dict[str, Any]:
+    """Run a cloud and a program in a network of their own; return the program's answer and where packets went."""
+    unshare = shutil.which("unshare")
+    assert unshare is not None
+    command = [unshare, "-Urn", sys.executable, str(PROGRAMS / "walled.py"), str(tmp_path / "root")]
+    surroundings = {
+        "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
+        "HOME": str(tmp_path),
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "PYTHONWARNINGS": "ignore",
+    }
+    done = subprocess.run(
+        [*command, str(PROGRAMS / program)],
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def _connect(google_cloud: GoogleClients, target: str) -> tuple[int, str, str]:
+    """Ask the door for a tunnel; return the answer's status, its reason and its body."""
+    door = http.client.HTTPConnection(urlsplit(google_cloud.endpoints.front).netloc, timeout=10)
+    door.request("CONNECT", target, headers={"Host": target})
+    answer = door.getresponse()
+    body = answer.read().decode() if answer.status != 200 else ""
+    door.close()
+    return answer.status, answer.reason, body
+
+
+def test_a_task_leaves_nothing_outside(tmp_path: Path) -> None:
+    """Airflow's secrets backend, hooks and default credentials work unmodified, and no packet leaves the machine."""
+    found = _behind_the_wall(tmp_path, "everything.py")
+    assert found["answer"] == {
+        "token": True,
+        "project": "localcloud-project",
+        "unknown": 404,
+        "boundary": "0x0",
+        "connection": "postgres://here",
+        "variable": "blue",
+        "missing": [None, None, None],
+        "hook": "blue",
+        "object": "value",
+        "refused": True,
+        "channel": "UNAVAILABLE",
+    }
+    assert (found["climbed"], found["cloud"]) == ([], 0)
+
+
+def test_the_wall_has_eyes(tmp_path: Path) -> None:
+    """What does try to leave the machine is noticed: the other test can fail."""
+    assert _behind_the_wall(tmp_path, "climbs.py")["climbed"] == ["192.0.2.1", "192.0.2.53"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "us-central1-aiplatform.googleapis.com:443",
+        "europe-west4-aiplatform.googleapis.com:443",
+        "aiplatform.googleapis.com:443",
+        "secretmanager.googleapis.com:443",
+        "SecretManager.googleapis.com:443",
+        "storage.googleapis.com:443",
+        "a-bucket.storage.googleapis.com:443",
+        "oauth2.googleapis.com:443",
+        "iamcredentials.googleapis.com:443",
+    ],
+)
+def test_tunnels(google_cloud: GoogleClients, target: str) -> None:
+    """A tunnel to an emulated host is dug."""
+    assert _connect(google_cloud, target)[:2] == (200, "Connection established")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "example.com:443",
+        "bigquery.googleapis.com:443",
+        "secretmanager.googleapis.com:80",
+        "secretmanager.googleapis.com",
+        "secretmanager.googleapis.com.example.com:443",
+        "example.com/secretmanager.googleapis.com:443",
+        "x.secretmanager.googleapis.com:443",
+        "metadata.google.internal:443",
+        "169.254.169.254:443",
+        "127.0.0.1:443",
+        "localhost:443",
+        ":443",
+    ],
+)
+def test_refused_tunnels(google_cloud: GoogleClients, target: str) -> None:
+    """A tunnel anywhere else is refused, with the reason, the rule and the remedy, and the refusal is logged."""
+    status, reason, body = _connect(google_cloud, target)
+    assert (status, reason) == (403, f"Refused by localcloud: {target} is not emulated")
+    message = json.loads(body)["error"]["message"]
+    assert message.startswith(f"localcloud's proxy refuses {target}: it forwards nothing")
+    assert message.endswith("Unset grpc_proxy and https_proxy for what has to reach it.")
+    logged = [entry for entry in google_cloud.requests() if entry.get("resource") == target]
+    assert {(entry["service"], entry["operation"], entry["status"]) for entry in logged} == {("front", "CONNECT", 403)}
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status", "expected"),
+    [
+        ("GET", "http://example.com/", 403, "localcloud's proxy forwards nothing"),
+        ("GET", "http://metadata.google.internal/computeMetadata/v1/", 403, "localcloud's proxy forwards nothing"),
+        ("GET", "/computeMetadata/v1/", 404, "localcloud does not implement GET /computeMetadata/v1/"),
+        ("GET", "/token", 404, "localcloud does not implement GET /token"),
+        ("POST", "/v1/projects/-/serviceAccounts/a@b:signBlob", 404, "localcloud does not implement POST"),
+    ],
+)
+def test_other_requests(google_cloud: GoogleClients, method: str, target: str, status: int, expected: str) -> None:
+    """What is asked through the proxy in the clear, or of a machine's metadata, is refused by name."""
+    door = http.client.HTTPConnection(urlsplit(google_cloud.endpoints.front).netloc, timeout=10)
+    door.request(method, target)
+    answer = door.getresponse()
+    assert (answer.status, json.loads(answer.read())["error"]["message"].startswith(expected)) == (status, True)
+    door.close()
+
+
+@pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\x00\x01", b"\r\n\r\n", b"x" * 70_000, b"POST /token HTTP/1.1\r\n"])
+def test_nonsense(google_cloud: GoogleClients, sent: bytes) -> None:
+    """What is no request ends its own connection at most; the door goes on answering."""
+    host, port = urlsplit(google_cloud.endpoints.front).netloc.split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as stranger:
+        stranger.sendall(sent)
+        stranger.shutdown(socket.SHUT_WR)
+        while stranger.recv(1 << 16):
+            pass
+    assert _connect(google_cloud, "secretmanager.googleapis.com:443")[0] == 200
+
+
+def test_it_listens_on_this_machine_only(google_cloud: GoogleClients) -> None:
+    """Every socket of the cloud's process listens on 127.0.0.1."""
+    process = psutil.Process(google_cloud.cloud.process.pid)
+    listening = [found.laddr.ip for found in process.net_connections("tcp") if found.status == psutil.CONN_LISTEN]
+    # AWS, the door, the storage, gRPC, and two that take TLS off
+    assert len(listening) == 6
+    assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
