@@ -11,109 +11,79 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.decorator import get_unique_task_id
 
+from include.warehouse.astro_sdk.on_import import put
+
 if TYPE_CHECKING:
     from types import ModuleType
 
 
 def change_check_column(module: ModuleType) -> None:
     """Change ``astro.sql.operators.data_validations.check_column``."""
-    operator, parent, table_class = module.ColumnCheckOperator, module.SQLColumnCheckOperator, module.BaseTable
+    upstream, parent, table_class = module.ColumnCheckOperator, module.SQLColumnCheckOperator, module.BaseTable
 
-    def __init__(
-        self: Any,
-        dataset: Any,
-        column_mapping: dict[str, dict[str, Any]],
-        partition_clause: str | None = None,
-        task_id: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        self.dataset, self.kwargs, self.df = dataset, kwargs, None
-        parent.__init__(
-            self,
-            table="",
-            column_mapping=column_mapping,
-            partition_clause=partition_clause,
-            task_id=task_id or get_unique_task_id("check_column"),
-            **kwargs,
-        )
+    class ColumnCheckOperator(upstream):  # type: ignore[misc, valid-type] # the SDK carries no types
+        """As upstream's, which see."""
 
-    def execute(self: Any, context: Any) -> None:
-        if isinstance(self.dataset, table_class):
-            _address(self)
-            queries = (self._generate_sql_query(column, checks) for column, checks in self.column_mapping.items())
-            query = "UNION ALL".join(queries)
-            self.sql = f"SELECT col_name, check_type, check_result FROM ({query}) AS check_columns"
-            parent.execute(self, context)
-        elif isinstance(self.dataset, module.pandas.DataFrame):
-            self.df = self.dataset
-            self.process_checks()
-        else:
-            message = f"dataset can only be of type pandas.dataframe | Table object, not {type(self.dataset)}"
-            raise ValueError(message)  # noqa: TRY004 - as upstream
+        template_fields = ("partition_clause", "dataset")
 
-    def check_column(
-        dataset: Any,
-        column_mapping: dict[str, dict[str, Any]],
-        partition_clause: str | None = None,
-        task_id: str | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        return operator(
-            dataset=dataset,
-            column_mapping=column_mapping,
-            partition_clause=partition_clause,
-            task_id=task_id,
-            **kwargs,
-        )
+        def __init__(
+            self, dataset: Any, column_mapping: dict[str, dict[str, Any]], task_id: str | None = None, **kwargs: Any
+        ) -> None:
+            self.dataset, self.kwargs, self.df = dataset, kwargs, None
+            task_id = task_id or get_unique_task_id("check_column")
+            parent.__init__(self, table="", column_mapping=column_mapping, task_id=task_id, **kwargs)
 
-    operator.__init__, operator.execute, operator.get_db_hook = __init__, execute, _hook
-    operator.template_fields = ("partition_clause", "dataset")
-    check_column.__doc__ = module.check_column.__doc__
-    module.check_column = check_column  # type: ignore[attr-defined] # a module's name
+        def execute(self, context: Any) -> None:
+            """Check a table in its database, or a dataframe."""
+            if isinstance(self.dataset, table_class):
+                _address(self)
+                queries = (self._generate_sql_query(column, checks) for column, checks in self.column_mapping.items())
+                query = "UNION ALL".join(queries)
+                self.sql = f"SELECT col_name, check_type, check_result FROM ({query}) AS check_columns"
+                parent.execute(self, context)
+            else:
+                upstream.execute(self, context)
+
+        def get_db_hook(self) -> Any:
+            """Return the hook of the table's database."""
+            return _hook(self)
+
+    def check_column(dataset: Any, column_mapping: dict[str, dict[str, Any]], **kwargs: Any) -> Any:
+        return ColumnCheckOperator(dataset=dataset, column_mapping=column_mapping, **kwargs)
+
+    put(module, ColumnCheckOperator, upstream)
+    put(module, check_column, module.check_column)
 
 
 def change_check_table(module: ModuleType) -> None:
     """Change ``astro.sql.operators.data_validations.check_table``."""
-    operator, parent = module.SQLCheckOperator, module.SQLTableCheckOperator
+    upstream, parent = module.SQLCheckOperator, module.SQLTableCheckOperator
 
-    def __init__(
-        self: Any,
-        *,
-        dataset: Any,
-        checks: dict[str, dict[str, Any]],
-        partition_clause: str | None = None,
-        task_id: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        self.dataset = dataset
-        parent.__init__(
-            self,
-            table="place_holder_table_name",
-            checks=checks,
-            partition_clause=partition_clause,
-            task_id=task_id or get_unique_task_id("check_table"),
-            **kwargs,
-        )
+    class SQLCheckOperator(upstream):  # type: ignore[misc, valid-type] # the SDK carries no types
+        """As upstream's, which see."""
 
-    def execute(self: Any, context: Any) -> None:
-        _address(self)
-        self.sql = f"SELECT check_name, check_result FROM ({self._generate_sql_query()}) AS check_table"
-        parent.execute(self, context)
+        def __init__(
+            self, *, dataset: Any, checks: dict[str, dict[str, Any]], task_id: str | None = None, **kwargs: Any
+        ) -> None:
+            self.dataset = dataset
+            task_id = task_id or get_unique_task_id("check_table")
+            parent.__init__(self, table="to_be_told", checks=checks, task_id=task_id, **kwargs)
 
-    def check_table(
-        dataset: Any,
-        checks: dict[str, dict[str, Any]],
-        partition_clause: str | None = None,
-        task_id: str | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        return operator(
-            dataset=dataset, checks=checks, partition_clause=partition_clause, task_id=task_id, **kwargs
-        ).output
+        def execute(self, context: Any) -> None:
+            """Check a table in its database."""
+            _address(self)
+            self.sql = f"SELECT check_name, check_result FROM ({self._generate_sql_query()}) AS check_table"
+            parent.execute(self, context)
 
-    operator.__init__, operator.execute, operator.get_db_hook = __init__, execute, _hook
-    check_table.__doc__ = module.check_table.__doc__
-    module.check_table = check_table  # type: ignore[attr-defined] # a module's name
+        def get_db_hook(self) -> Any:
+            """Return the hook of the table's database."""
+            return _hook(self)
+
+    def check_table(dataset: Any, checks: dict[str, dict[str, Any]], **kwargs: Any) -> Any:
+        return SQLCheckOperator(dataset=dataset, checks=checks, **kwargs).output
+
+    put(module, SQLCheckOperator, upstream)
+    put(module, check_table, module.check_table)
 
 
 def _address(check: Any) -> None:

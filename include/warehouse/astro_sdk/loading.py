@@ -19,6 +19,7 @@ from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from include.warehouse.astro_sdk.on_import import put
 from include.warehouse.astro_sdk.tables import fresh
 
 if TYPE_CHECKING:
@@ -32,19 +33,21 @@ logger = logging.getLogger(__name__)
 
 def change_load_file(module: ModuleType) -> None:
     """Change ``astro.sql.operators.load_file``."""
-    operator = module.LoadFileOperator
-    original, normalize_config = operator.__init__, operator._populate_normalize_config  # noqa: SLF001 - what changes
+    upstream = module.LoadFileOperator
 
-    def __init__(self: Any, input_file: Any, output_table: Any = None, **kwargs: Any) -> None:
-        original(self, input_file, fresh(output_table), **kwargs)
+    class LoadFileOperator(upstream):  # type: ignore[misc, valid-type] # the SDK carries no types
+        """As upstream's, which see."""
 
-    def without_record_prefix(*args: Any, **kwargs: Any) -> dict[str, str]:
-        # pandas 3 gives it to every column, earlier ones only to those below a record_path, which the SDK never sets
-        config: dict[str, str] = normalize_config(*args, **kwargs)
-        return {key: value for key, value in config.items() if key != "record_prefix"}
+        def __init__(self, input_file: Any, output_table: Any = None, **kwargs: Any) -> None:
+            super().__init__(input_file=input_file, output_table=fresh(output_table), **kwargs)
 
-    operator.__init__ = __init__
-    operator._populate_normalize_config = staticmethod(without_record_prefix)  # noqa: SLF001 - what changes
+        @staticmethod
+        def _populate_normalize_config(*args: Any, **kwargs: Any) -> dict[str, str]:
+            # pandas 3 gives it to every column, earlier ones to those below a record_path, which the SDK never sets
+            config = upstream._populate_normalize_config(*args, **kwargs)  # noqa: SLF001 - what changes
+            return {key: value for key, value in config.items() if key != "record_prefix"}
+
+    put(module, LoadFileOperator, upstream)
 
 
 class Target(ABC):

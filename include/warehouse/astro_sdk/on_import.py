@@ -62,7 +62,8 @@ def install() -> None:
     """
     if any(isinstance(finder, _AstroFinder) for finder in sys.meta_path):
         return
-    early = sorted(name for name in sys.modules if name == "astro" or name.startswith("astro."))
+    # `astro` (as astro.__init__, too) is imported by Airflow, which asks every provider for its name; nothing in it needs a change
+    early = sorted(name for name in sys.modules if name.startswith("astro.") and name != "astro.__init__")
     if early:
         raise AstroSdkRefused(
             "import",
@@ -78,6 +79,13 @@ def replace_typing(module: ModuleType) -> None:
     from airflow.sdk import Context  # noqa: PLC0415 - the finder stands before Airflow is needed
 
     vars(module)["Context"] = Context
+
+
+def put(module: ModuleType, new: Any, upstream: Any) -> None:
+    """Put a class or function into a module of ``astro`` in place of upstream's, under its name and documentation."""
+    new.__module__, new.__qualname__, new.__name__ = module.__name__, upstream.__name__, upstream.__name__
+    new.__doc__ = upstream.__doc__
+    vars(module)[upstream.__name__] = new
 
 
 class _AstroFinder:

@@ -107,18 +107,12 @@ def _tolerant_of_no_rows(fail_on_empty: bool, conversion_func: Callable[[Any], A
         return conversion_func
 
     def convert(result: Any) -> Any:
-        # the result is read from memory (statements), so that its rows can be counted beforehand
-        rows = result.fetchall() if result.returns_rows else []
-        if result.returns_rows:
-            from sqlalchemy.engine import IteratorResult  # noqa: PLC0415 - heavy
-
-            result = IteratorResult(result._metadata, iter(rows))
         try:
             return conversion_func(result)
         except Exception as error:
-            if rows:
+            if result.returns_rows and result.rowcount:
                 raise
-            logging.getLogger(__name__).info("The query gave no rows, so the handler's error is answered with None: %s", error)
+            logging.getLogger(__name__).info("The query gave no rows, so the handler's error is None: %s", error)
             return None
 
     return convert

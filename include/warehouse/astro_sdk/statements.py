@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 
+from include.warehouse.astro_sdk.on_import import put
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
@@ -78,7 +80,10 @@ def _execute(connection: Connection, sql: Any, parameters: Mapping[str, Any] | N
         return result
     frozen = result.freeze()
     connection.commit()
-    return frozen()
+    rows: Any = frozen()
+    # what handlers ask a live result, and the number that tells whether there was anything to handle (rows)
+    rows.returns_rows, rows.rowcount = True, len(frozen.data)
+    return rows
 
 
 def append_table(
@@ -133,23 +138,27 @@ def create_empty_table(
 
 def change_transform(module: ModuleType) -> None:
     """Change ``astro.sql.operators.transform``."""
-    operator, decorated = module.TransformOperator, module.BaseSQLDecoratedOperator
+    upstream, decorated = module.TransformOperator, module.BaseSQLDecoratedOperator
 
-    def execute(self: Any, context: Any) -> Any:
-        decorated.execute(self, context)
-        database, table = self.database_impl, self.output_table
-        database.create_schema_if_applicable(table.metadata.schema, self.assume_schema_exists)
-        if hasattr(database, "replace_table_from_select"):
-            database.replace_table_from_select(table, self.sql, self.parameters, self.query_modifier)
-        else:
-            database.drop_table(table)
-            database.create_table_from_select_statement(self.sql, table, self.parameters, self.query_modifier)
-        # what the SDK's OpenLineage facets read
-        context["ti"].xcom_push(key="output_table_row_count", value=str(database.row_count(table)))
-        context["ti"].xcom_push(key="output_table_conn_id", value=str(table.conn_id))
-        return table
+    class TransformOperator(upstream):  # type: ignore[misc, valid-type] # the SDK carries no types
+        """As upstream's, which see."""
 
-    operator.execute = execute
+        def execute(self, context: Any) -> Any:
+            """Make the output table of the statement."""
+            decorated.execute(self, context)
+            database, table = self.database_impl, self.output_table
+            database.create_schema_if_applicable(table.metadata.schema, self.assume_schema_exists)
+            if hasattr(database, "replace_table_from_select"):
+                database.replace_table_from_select(table, self.sql, self.parameters, self.query_modifier)
+            else:
+                database.drop_table(table)
+                database.create_table_from_select_statement(self.sql, table, self.parameters, self.query_modifier)
+            # what the SDK's OpenLineage facets read
+            context["ti"].xcom_push(key="output_table_row_count", value=str(database.row_count(table)))
+            context["ti"].xcom_push(key="output_table_conn_id", value=str(table.conn_id))
+            return table
+
+    put(module, TransformOperator, upstream)
 
 
 def replace_table_from_select(
