@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import serde
+from airflow.sdk.bases.decorator import DecoratedMappedOperator
 from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
@@ -54,7 +55,7 @@ class Run:
                 ((name, values),) = operator._get_specified_expand_input().value.items()  # noqa: SLF001 - to map
                 values = self.xcom(values.operator.task_id) if hasattr(values, "operator") else values
                 for index, value in enumerate(values):
-                    self._one(operator.unmap({**_constants(operator), name: value}), index)
+                    self._one(operator.unmap(_arguments(operator, {name: value})), index)
             else:
                 self._one(operator.prepare_for_execution(), -1)
         except BaseException:
@@ -115,5 +116,8 @@ class _TaskInstance:
         return {run_ids[0]: dict(self.run.states)}
 
 
-def _constants(operator: Any) -> dict[str, Any]:
-    return {name: value for name, value in operator.partial_kwargs.items() if name == "op_kwargs"}
+def _arguments(operator: Any, mapped: dict[str, Any]) -> dict[str, Any]:
+    """Return what unmaps an operator: of a decorated function its arguments together."""
+    if not isinstance(operator, DecoratedMappedOperator):
+        return mapped
+    return {"op_kwargs": {**operator.partial_kwargs.get("op_kwargs", {}), **mapped}}

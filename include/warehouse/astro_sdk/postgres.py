@@ -11,6 +11,7 @@ order filled the wrong ones. What it does not do: keep indexes and grants of a t
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from include.core.errors import AstroSdkRefused
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import ModuleType
 
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Engine
 
 _ROWS_AT_ONCE = 50_000
 
@@ -43,6 +44,9 @@ def change_postgres(module: ModuleType) -> None:
             remedy="install apache-airflow-providers-postgres>=6.4 and psycopg[binary]>=3.2",
         )
     kind = module.PostgresDatabase
+    engine = cached_property(_engine)
+    engine.__set_name__(kind, "sqlalchemy_engine")
+    kind.sqlalchemy_engine = engine
     kind.table_exists = _table_exists
     kind.create_schema_if_applicable = _create_schema_if_applicable
     kind.merge_table = _merge_table
@@ -135,6 +139,14 @@ class PostgresTarget(Target):
             )
             raise ValueError(message)
         return [name for name in matched if name is not None]
+
+
+def _engine(database: Any) -> Engine:
+    """Return an engine whose connections end where they are closed: no object of the SDK's ever disposes of a pool."""
+    from sqlalchemy.pool import NullPool  # noqa: PLC0415 - heavy
+
+    engine: Engine = database.hook.get_sqlalchemy_engine(engine_kwargs={"poolclass": NullPool})
+    return engine
 
 
 def _table_exists(database: Any, table: Any) -> bool:

@@ -48,10 +48,10 @@ class SqliteTarget(Target):
 
 
 def _engine(database: Any) -> Engine:
-    from sqlalchemy import create_engine, event  # noqa: PLC0415 - heavy
+    from sqlalchemy import create_engine, event, pool  # noqa: PLC0415 - heavy
 
     path = database.hook.get_connection(database.conn_id).host
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _WAIT})
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _WAIT}, poolclass=pool.NullPool)
 
     @event.listens_for(engine, "connect")
     def leave_transactions_to_sqlalchemy(connection: Any, record: Any) -> None:  # noqa: ARG001 - SQLAlchemy's signature
