@@ -10,10 +10,12 @@
     │   ├── RemoteJobFailed      a cloud's job that did not end well
     │   ├── RequestsNotCompiled  compiled job requests that are missing, stale or not the ones that a task fills
     │   ├── RequestConflict      a cloud's job that runs for the task with another request
-    │   └── RequestRefused       a request that the cloud does not accept
+    │   ├── RequestRefused       a request that the cloud does not accept
+    │   └── AstroSdkRefused      what the Astro SDK cannot do here, or a version of it that was not tested
     └── TransientError           trying again can help
         ├── RecordConflict       somebody else wrote the same promotion record at the same moment
-        └── RemoteJobInterrupted a cloud's job that ended for want of machines, or by the cloud's own fault
+        ├── RemoteJobInterrupted a cloud's job that ended for want of machines, or by the cloud's own fault
+        └── WarehouseLocked      another process held a database's file for longer than a task waits
 
 A message says what is wrong, where, which rule it breaks and what to do about it. Not here: exceptions of Airflow or
 of a cloud, which pass through unchanged.
@@ -84,9 +86,17 @@ class RequestRefused(TerminalError):
     """A cloud does not accept a job's request."""
 
 
+class AstroSdkRefused(TerminalError):
+    """The Astro SDK cannot do on Airflow 3 what it was asked for, or it is a version that was not tested."""
+
+
 class RecordConflict(TransientError):
     """Another writer created the same promotion record first."""
 
 
 class RemoteJobInterrupted(TransientError):
     """A cloud's job ended, or cannot be followed, for a reason that is the cloud's."""
+
+
+class WarehouseLocked(TransientError):
+    """Another process held a database's file for longer than a task waits."""
