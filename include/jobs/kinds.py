@@ -30,7 +30,6 @@ class Ending(Enum):
 
 
 _UNKNOWN = {"ResourceNotFound", "ValidationException"}
-_RUNNING = ("InProgress", "Stopping")
 _ENDINGS = {"Completed": Ending.COMPLETED, "Failed": Ending.FAILED, "Stopped": Ending.STOPPED}
 
 
@@ -86,11 +85,9 @@ class JobKind:
                 raise
 
     def running(self, client: Any) -> Iterator[Document]:
-        """Yield the listed summary of each job of this kind that has not ended."""
-        for status in _RUNNING:
-            pages = client.get_paginator(xform_name(f"List{self.word}Jobs")).paginate(StatusEquals=status)
-            for page in pages:
-                yield from page[f"{self.word}JobSummaries"]
+        """Yield the listed summary of each job of this kind that neither has ended nor is being stopped."""
+        for page in client.get_paginator(xform_name(f"List{self.word}Jobs")).paginate(StatusEquals="InProgress"):
+            yield from page[f"{self.word}JobSummaries"]
 
     def describe(self, client: Any, name: str) -> Document | None:
         """Describe a job; None when there is none of that name."""
