@@ -17,6 +17,8 @@ from tests.contract.local_cloud import LocalCloud
 
 PROGRAM = Path(__file__).parent / "programs" / "uses_the_sdk.py"
 Seen = Mapping[str, Mapping[str, Any]]
+# the SDK looks every five seconds whether a job has ended
+pytestmark = pytest.mark.verify
 
 
 def environment_of(cloud: LocalCloud) -> dict[str, str]:

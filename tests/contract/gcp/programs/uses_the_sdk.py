@@ -231,7 +231,7 @@ def main():
     for function in FLOWS:
         try:
             seen = function()
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - the next flow has nothing to do with it
             traceback.print_exc()
             seen = {"error": f"{type(error).__name__}: {error}"}
         print("FLOW", json.dumps({"name": function.__name__, "seen": seen}), flush=True)

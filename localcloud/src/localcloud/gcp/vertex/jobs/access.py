@@ -1,7 +1,7 @@
 """What a job's programs are given to reach their own cloud: variables, and copies of the files that they name.
 
-A job's pip has to reach the package indexes of the server's user, which the cloud's door refuses like every host that is
-not emulated; so those hosts, and they alone, are reached beside it.
+A job's pip has to reach the package indexes of the server's user, which the cloud's door refuses like every host that
+is not emulated; so those hosts, and they alone, are reached beside it.
 """
 
 import shutil
