@@ -44,6 +44,8 @@ def google_environment(endpoints: GoogleEndpoints, region: str = DEFAULT_REGION)
         "CLOUDSDK_CONFIG": "/dev/null",
         "GCE_METADATA_HOST": endpoints.front.removeprefix("http://"),
         "NO_GCE_CHECK": "true",
+        # else gcsfs speaks gRPC and TLS to the storage's plain port, to ask what kind a bucket is, for minutes
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
         "GOOGLE_API_USE_CLIENT_CERTIFICATE": "false",
         "GOOGLE_API_USE_MTLS_ENDPOINT": "never",
     }

@@ -35,7 +35,9 @@ from localcloud.gcp.storage.server import StorageServer
 from localcloud.gcp.storage.store import Store as ObjectStore
 
 # calls that are answered at the same time; a long-running operation is asked for, not waited for
-_THREADS = 16
+_THREADS = 32
+# bytes of one message; predictions carry data
+_LARGEST_MESSAGE = 64 << 20
 # seconds that calls under way have when the cloud ends
 _GRACE_SECONDS = 1.0
 
@@ -84,7 +86,11 @@ class GoogleCloud:
             ThreadPoolExecutor(_THREADS, thread_name_prefix="google-rpc"),
             [*handlers, self._secrets, _Refusal()],
             interceptors=[self._log],
-            options=[("grpc.so_reuseport", 0)],
+            options=[
+                ("grpc.so_reuseport", 0),  # a taken port is told, not shared
+                ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
+                ("grpc.max_send_message_length", _LARGEST_MESSAGE),
+            ],
         )
         certificates = self._certificates
         pair = (certificates.key.read_bytes(), certificates.certificate.read_bytes())
