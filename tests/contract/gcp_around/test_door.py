@@ -68,6 +68,7 @@ def test_a_task_leaves_nothing_outside(tmp_path: Path) -> None:
         "variable": "blue",
         "missing": [None, None, None],
         "hook": "blue",
+        "asynchronous": "blue",
         "object": "value",
         "refused": True,
         "channel": "UNAVAILABLE",
@@ -75,6 +76,7 @@ def test_a_task_leaves_nothing_outside(tmp_path: Path) -> None:
     assert (found["climbed"], found["cloud"]) == ([], 0)
 
 
+@pytest.mark.verify  # a check of the check: three seconds
 def test_the_wall_has_eyes(tmp_path: Path) -> None:
     """What does try to leave the machine is noticed: the other test can fail."""
     assert _behind_the_wall(tmp_path, "climbs.py")["climbed"] == ["192.0.2.1", "192.0.2.53"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -154,6 +156,42 @@ def test_without_the_half(start_cloud: object) -> None:
     assert "GOOGLE" not in exports
     assert cloud.status()["google"] is None
     assert not (cloud.root / "google").exists()
+
+
+@pytest.mark.parametrize("file", ["secrets.db", "storage/storage.db"])
+def test_unreadable_state(tmp_path: Path, file: str) -> None:
+    """State that is damaged, or of another version, is told with its file and left as it is."""
+    path = tmp_path / "root" / "google" / file
+    path.parent.mkdir(parents=True)
+    command = ("up", "--root", str(tmp_path / "root"), "--port", "0", "--google", "on")
+    path.write_bytes(b"no database" * 1000)
+    refused = _localcloud(*command)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith(f"localcloud: state {path}: cannot be read (file is not a database).")
+    assert path.read_bytes() == b"no database" * 1000
+    path.unlink()
+    with contextlib.closing(sqlite3.connect(path)) as newer:
+        newer.execute("PRAGMA user_version=7")
+    message = f"localcloud: state {path}: cannot be read (it has the version 7, and this localcloud reads version 1)."
+    assert _localcloud(*command).stderr.startswith(message)
+
+
+def test_without_its_packages(tmp_path: Path) -> None:
+    """Where the extra is not installed the half can be asked for in vain, and is left out without being asked for."""
+    without = "import sys; sys.modules['grpc'] = None; from localcloud.cli import main; sys.exit(main(sys.argv[1:]))"
+    up = ["up", "--root", str(tmp_path / "root"), "--port", "0", "--google"]
+    command = [sys.executable, "-c", without, *up]
+    refused = subprocess.run([*command, "on"], capture_output=True, text=True, timeout=60, check=False)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        "localcloud: --google on: the Google half needs packages that are not installed (grpc). "
+        "Install localcloud[gcp], or leave --google at auto.\n"
+    )
+    with subprocess.Popen([*command, "auto"], stdout=subprocess.PIPE, text=True) as left_out:
+        assert left_out.stdout is not None
+        assert left_out.stdout.readline().startswith("ready ")
+        assert "GOOGLE" not in _localcloud("env", "--root", str(tmp_path / "root")).stdout
+        left_out.terminate()
 
 
 def test_chosen_ports(start_google: StartGoogle) -> None:
