@@ -8,12 +8,15 @@ import shutil
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
+import requests
 
+from localcloud.gcp.clients import PROJECT_ID
 from tests.contract.gcp_around.conftest import PATIENCE, PROGRAMS
 
 if TYPE_CHECKING:
@@ -99,6 +102,32 @@ def test_the_wall_has_eyes(tmp_path: Path) -> None:
 def test_tunnels(google_cloud: GoogleClients, target: str) -> None:
     """A tunnel to an emulated host is dug."""
     assert _connect(google_cloud, target)[:2] == (200, "Connection established")
+
+
+def test_services_that_speak_http(google_cloud: GoogleClients) -> None:
+    """The emulated hosts that speak no gRPC are reached by their own names too, and nobody else is behind them."""
+    google_cloud.storage.create_bucket("by-its-name").blob("object").upload_from_string(bytes(3_000_000))
+    with requests.Session() as session:
+        session.trust_env = False
+        session.proxies, session.verify = {"https": google_cloud.endpoints.front}, google_cloud.endpoints.ca
+        found = session.get("https://storage.googleapis.com/storage/v1/b/by-its-name/o/object?alt=media", timeout=10)
+        assert found.content == bytes(3_000_000)
+        refused = session.post("https://oauth2.googleapis.com/token", data={"grant_type": "password"}, timeout=10)
+        assert (refused.status_code, refused.json()["error"]) == (400, "unsupported_grant_type")
+        account = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/localcloud@x"
+        boundary = session.get(f"{account}/allowedLocations", timeout=10)
+        assert boundary.json() == {"locations": [], "encodedLocations": "0x0"}
+
+
+def test_many_tunnels(google_cloud: GoogleClients) -> None:
+    """Forty clients with a channel each are served at the same time."""
+    parent = f"projects/{PROJECT_ID}"
+
+    def listed(_: int) -> int:
+        return len([list(google_cloud.secrets().list_secrets(parent=parent)) for _ in range(3)])
+
+    with ThreadPoolExecutor(40) as pool:
+        assert [3] * 40 == list(pool.map(listed, range(40)))
 
 
 @pytest.mark.parametrize(
