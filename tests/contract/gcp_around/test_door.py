@@ -112,6 +112,11 @@ def test_services_that_speak_http(google_cloud: GoogleClients) -> None:
         session.proxies, session.verify = {"https": google_cloud.endpoints.front}, google_cloud.endpoints.ca
         found = session.get("https://storage.googleapis.com/storage/v1/b/by-its-name/o/object?alt=media", timeout=10)
         assert found.content == bytes(3_000_000)
+        # nor do its links lead anywhere else
+        begun = session.post(
+            "https://storage.googleapis.com/upload/storage/v1/b/by-its-name/o?uploadType=resumable&name=x", timeout=10
+        )
+        assert begun.headers["Location"].startswith("https://storage.googleapis.com/upload/storage/v1/b/by-its-name/o?")
         refused = session.post("https://oauth2.googleapis.com/token", data={"grant_type": "password"}, timeout=10)
         assert (refused.status_code, refused.json()["error"]) == (400, "unsupported_grant_type")
         account = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/localcloud@x"

@@ -19,7 +19,6 @@ from google.api_core import exceptions
 
 from localcloud.clients import client_environment
 from localcloud.gcp.clients import PROJECT_ID, google_environment
-from tests.contract.local_cloud import LocalCloud
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +64,7 @@ def test_kill(start_google: StartGoogle) -> None:
     assert (again["private_key"], again["token_uri"]) == (key, f"{second.endpoints.front}/token")
 
 
+@pytest.mark.verify  # chance decides what the kill hits: it is worth the many runs of the full matrix
 def test_kill_while_objects_are_written(start_google: StartGoogle) -> None:
     """Each object whose upload was answered is there after a kill, whole; what was not is whole or not there."""
     first = start_google()
@@ -114,7 +114,9 @@ def test_seed(start_google: StartGoogle, tmp_path: Path) -> None:
     held = {bucket["Name"] for bucket in first.cloud.client("s3").list_buckets()["Buckets"]}
     assert held == {"data", "here"}
     secrets.add_secret_version(parent=names[0], payload={"data": b"changed"})
-    first.cloud.end()
+    # an end that was asked for is an orderly one, though a client's tunnel is open
+    assert first.cloud.end() == 0
+    assert first.cloud.errors.read_text(encoding="utf-8") == ""
     again = start_google("--seed", str(seed)).secrets()
     assert again.access_secret_version(name=f"{names[0]}/versions/latest").payload.data == b"changed"
 
@@ -145,17 +147,6 @@ def test_commands(google_cloud: GoogleClients) -> None:
     assert json.loads(_localcloud("status", "--json", "--root", root).stdout)["google"] == half
     shown = _localcloud("status", "--root", root).stdout.splitlines()[1]
     assert shown == f"{half['front']}  storage {half['storage']}  project {PROJECT_ID}"
-
-
-def test_without_the_half(start_cloud: object) -> None:
-    """A cloud that was told so runs without the Google half, and exports and shows nothing of it."""
-    assert callable(start_cloud)
-    cloud = start_cloud("--google", "off")
-    assert isinstance(cloud, LocalCloud)
-    exports = _localcloud("env", "--root", str(cloud.root)).stdout
-    assert "GOOGLE" not in exports
-    assert cloud.status()["google"] is None
-    assert not (cloud.root / "google").exists()
 
 
 @pytest.mark.parametrize("file", ["secrets.db", "storage/storage.db"])
@@ -194,6 +185,7 @@ def test_without_its_packages(tmp_path: Path) -> None:
         left_out.terminate()
 
 
+@pytest.mark.verify  # a start of its own for a small thing
 def test_chosen_ports(start_google: StartGoogle) -> None:
     """The door has the port that was chosen, and the storage the next one, so that a restart moves nothing."""
     while True:

@@ -309,6 +309,10 @@ def test_signed_addresses(google_cloud: GoogleClients, bucket: Bucket) -> None:
     with urllib.request.urlopen(address) as answer:  # noqa: S310 - loopback
         assert (answer.read(), answer.headers["Content-Type"]) == (b"value", "text/plain")
     assert _names(bucket) == ["folder/a b"]
+    condition = {"x-goog-if-generation-match": "0"}
+    again = urllib.request.Request(address, b"other", condition, method="PUT")  # noqa: S310 - loopback
+    with pytest.raises(urllib.error.HTTPError, match="412"):
+        urllib.request.urlopen(again)  # noqa: S310 - loopback
 
 
 # Buckets and refusals

@@ -40,6 +40,8 @@ _THREADS = 32
 _LARGEST_MESSAGE = 64 << 20
 # seconds that calls under way have when the cloud ends
 _GRACE_SECONDS = 1.0
+# seconds between two looks of the storage whether it is to end
+_LOOKS_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ class GoogleCloud:
         pair = (certificates.key.read_bytes(), certificates.certificate.read_bytes())
         port = self._server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
         self._server.start()
-        threading.Thread(target=self._storage.serve_forever, name="google-storage", daemon=True).start()
+        threading.Thread(
+            target=self._storage.serve_forever, args=(_LOOKS_SECONDS,), name="google-storage", daemon=True
+        ).start()
         self._front = Front(
             self._listeners.front,
             self._account,

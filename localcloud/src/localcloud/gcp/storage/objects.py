@@ -4,6 +4,7 @@ Source: https://cloud.google.com/storage/docs/json_api/v1/objects. A preconditio
 nobody else can change anything, so that of many who create an object that must not exist yet, one does.
 """
 
+import contextlib
 import gzip
 import re
 from collections.abc import Iterator, Mapping
@@ -130,13 +131,14 @@ class Objects:
             raise invalid(message)
         body, file = self._store.new_body()
         try:
-            with file, self._store.changing():
-                parts = [self._component(bucket, source) for source in sources]
-                digests = written(_joined(self._store, parts), file)
-                file.flush()
-                kept = {"crc32c": digests.fields()["crc32c"], "componentCount": len(parts)}
-                said = {"contentType": parts[0].resource.get("contentType"), **said}
-                composed = self.place(request.query, bucket, name, said, digests.size, kept, body)
+            with contextlib.ExitStack() as opened, file:
+                with self._store.changing():
+                    parts = [self._component(bucket, source) for source in sources]
+                    files = [opened.enter_context(self._store.open_body(part.body)) for part in parts]
+                digests = written((chunk for part in files for chunk in chunks_of(part)), file)
+            kept = {"crc32c": digests.fields()["crc32c"], "componentCount": len(parts)}
+            said = {"contentType": parts[0].resource.get("contentType"), **said}
+            composed = self.place(request.query, bucket, name, said, digests.size, kept, body)
         except StorageError:
             self._store.drop_body(body)
             raise
@@ -180,12 +182,6 @@ class Objects:
             resource |= kept
             self._store.write_object(StoredObject(resource, body))
         return resource
-
-
-def _joined(store: Store, parts: list[StoredObject]) -> Iterator[bytes]:
-    for part in parts:
-        with store.open_body(part.body) as file:
-            yield from chunks_of(file)
 
 
 def _headers(resource: Resource) -> dict[str, str]:
