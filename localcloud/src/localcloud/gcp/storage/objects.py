@@ -19,6 +19,9 @@ from localcloud.gcp.storage.messages import CHUNK, Request, Response, answered, 
 from localcloud.gcp.storage.store import Resource, Store, StoredObject
 
 _RANGE = re.compile(r"bytes=(?P<first>\d*)-(?P<last>\d*)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# a token of RFC 9110, section 5.6.2
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 MOST_COMPOSED = 32
 
 
@@ -202,7 +205,12 @@ def _headers(resource: Resource) -> dict[str, str]:
         "X-Goog-Hash": ",".join(digests),
     }
     custom = {f"x-goog-meta-{key}": value for key, value in resource.get("metadata", {}).items()}
-    return {name: value for name, value in {**shown, **custom}.items() if value is not None}
+    # what is said of an object is a client's, and may not end its header
+    return {name: _CONTROL.sub(" ", value) for name, value in {**shown, **custom}.items() if _is_sent(name, value)}
+
+
+def _is_sent(name: str, value: object) -> bool:
+    return isinstance(value, str) and _HEADER.fullmatch(name) is not None
 
 
 def _part(header: str | None, size: int) -> tuple[int, int] | None:
