@@ -15,8 +15,11 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 import requests
+from google.api_core import exceptions
+from google.cloud.resourcemanager_v3 import ProjectsClient
+from google.cloud.resourcemanager_v3.services.projects.transports import ProjectsGrpcTransport
 
-from localcloud.gcp.clients import PROJECT_ID
+from localcloud.gcp.clients import PROJECT_ID, PROJECT_NUMBER
 from tests.contract.gcp_around.conftest import PATIENCE, PROGRAMS
 
 if TYPE_CHECKING:
@@ -92,6 +95,7 @@ def test_the_wall_has_eyes(tmp_path: Path) -> None:
         "europe-west4-aiplatform.googleapis.com:443",
         "aiplatform.googleapis.com:443",
         "secretmanager.googleapis.com:443",
+        "cloudresourcemanager.googleapis.com:443",
         "SecretManager.googleapis.com:443",
         "storage.googleapis.com:443",
         "a-bucket.storage.googleapis.com:443",
@@ -122,6 +126,29 @@ def test_services_that_speak_http(google_cloud: GoogleClients) -> None:
         account = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/localcloud@x"
         boundary = session.get(f"{account}/allowedLocations", timeout=10)
         assert boundary.json() == {"locations": [], "encodedLocations": "0x0"}
+
+
+@pytest.mark.parametrize("host", ["us-central1-aiplatform.googleapis.com", "secretmanager.googleapis.com"])
+def test_clients_that_would_speak_rest(google_cloud: GoogleClients, host: str) -> None:
+    """A client that would speak REST to a service that speaks gRPC here is told so, and what to do."""
+    with requests.Session() as session:
+        session.trust_env = False
+        session.proxies, session.verify = {"https": google_cloud.endpoints.front}, google_cloud.endpoints.ca
+        refused = session.get(f"https://{host}/v1/projects/x/locations/us-central1/models", timeout=10)
+    assert refused.status_code == 501
+    assert refused.json()["error"]["message"].startswith(f"localcloud speaks gRPC on {host}, no REST. Have the client")
+
+
+def test_projects(google_cloud: GoogleClients) -> None:
+    """What an SDK asks of projects by itself is answered: the local one's number, and any other by its name."""
+    transport = ProjectsGrpcTransport(channel=google_cloud.channel("cloudresourcemanager.googleapis.com"))
+    with ProjectsClient(transport=transport) as client:
+        found = [client.get_project(name=f"projects/{name}") for name in (PROJECT_ID, PROJECT_NUMBER, "another-one")]
+        assert [(project.name, project.project_id, project.state.name) for project in found] == [
+            (f"projects/{PROJECT_NUMBER}", identity, "ACTIVE") for identity in (PROJECT_ID, PROJECT_ID, "another-one")
+        ]
+        with pytest.raises(exceptions.NotFound, match="localcloud's projects all have the number"):
+            client.get_project(name="projects/42")
 
 
 def test_many_tunnels(google_cloud: GoogleClients) -> None:

@@ -10,6 +10,7 @@ name. Configuration of gcloud and the metadata of a virtual machine are pointed 
 from dataclasses import dataclass
 
 PROJECT_ID = "localcloud-project"
+PROJECT_NUMBER = "100000000000"
 SERVICE_ACCOUNT = f"localcloud@{PROJECT_ID}.iam.gserviceaccount.com"
 DEFAULT_REGION = "us-central1"
 _DIRECT = "127.0.0.1,localhost"

@@ -25,6 +25,7 @@ from localcloud.gcp.certificates import ensure_certificates
 from localcloud.gcp.clients import PROJECT_ID, GoogleEndpoints
 from localcloud.gcp.front import TOKEN_PATH, Front
 from localcloud.gcp.requestlog import RequestLog
+from localcloud.gcp.resourcemanager import ResourceManager
 from localcloud.gcp.secretmanager.names import SecretManagerError
 from localcloud.gcp.secretmanager.rpc import SecretManager
 from localcloud.gcp.secretmanager.store import Store as SecretStore
@@ -86,7 +87,7 @@ class GoogleCloud:
         """Answer from now on, calls of `handlers`' methods too."""
         self._server = grpc.server(
             ThreadPoolExecutor(_THREADS, thread_name_prefix="google-rpc"),
-            [*handlers, self._secrets, _Refusal()],
+            [*handlers, self._secrets, ResourceManager(), _Refusal()],
             interceptors=[self._log],
             options=[
                 ("grpc.so_reuseport", 0),  # a taken port is told, not shared
