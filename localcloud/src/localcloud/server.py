@@ -228,7 +228,7 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.close()
         message = (
             f"address {host}:{port} cannot be bound ({error.strerror}), and the local cloud needs it for itself. "
-            "End what listens there, or choose another --port (0 picks a free one)."
+            "End what listens there, or choose another --port or --google-port (0 picks free ones)."
         )
         raise PortUnavailableError(message) from error
     listener.listen(128)
