@@ -20,12 +20,12 @@ from google.cloud.resourcemanager_v3 import ProjectsClient
 from google.cloud.resourcemanager_v3.services.projects.transports import ProjectsGrpcTransport
 
 from localcloud.gcp.clients import PROJECT_ID, PROJECT_NUMBER
-from tests.contract.gcp_around.conftest import PATIENCE, PROGRAMS
+from tests.contract.google_cloud.conftest import PATIENCE, PROGRAMS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.contract.gcp_around.conftest import GoogleClients
+    from tests.contract.google_cloud.conftest import GoogleClients
 
 
 def _behind_the_wall(tmp_path: Path, program: str) -> dict[str, Any]:
