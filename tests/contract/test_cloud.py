@@ -103,7 +103,7 @@ def test_taken_port(tmp_path: Path) -> None:
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == (
         f"localcloud: address 127.0.0.1:{port} cannot be bound (Address already in use), and the local cloud needs it "
-        "for itself. End what listens there, or choose another --port (0 picks a free one).\n"
+        "for itself. End what listens there, or choose another --port or --google-port (0 picks free ones).\n"
     )
 
 

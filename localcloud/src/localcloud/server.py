@@ -22,6 +22,7 @@ from localcloud.aws.sagemaker.jobs.images import IMAGES
 from localcloud.clients import DEFAULT_REGION
 from localcloud.engine.engine import Engine
 from localcloud.engine.environments import Environments
+from localcloud.engine.indexes import index_settings
 from localcloud.engine.isolation import choose_isolation
 from localcloud.errors import GoogleUnavailableError, PortUnavailableError
 from localcloud.images import Image, ImageMap, read_images
@@ -204,6 +205,7 @@ def _google_half(
     # imported late: gRPC and Google's types cost a second, and a taken port should be told at once
     from localcloud.gcp.clients import google_environment  # noqa: PLC0415 - see above
     from localcloud.gcp.cloud import GoogleCloud, Listeners  # noqa: PLC0415 - see above
+    from localcloud.gcp.vertex.jobs.access import for_jobs  # noqa: PLC0415 - see above
     from localcloud.gcp.vertex.jobs.images import BUILT_IN  # noqa: PLC0415 - see above
     from localcloud.gcp.vertex.service import Vertex  # noqa: PLC0415 - see above
     from localcloud.gcp.vertex.surroundings import JobAccess, Surroundings  # noqa: PLC0415 - see above
@@ -211,7 +213,7 @@ def _google_half(
     google = GoogleCloud(root, Listeners(*listeners))
     known = ImageMap(BUILT_IN)
     known.extend(images)
-    access = JobAccess.of(google_environment(google.endpoints))
+    access = JobAccess.of(for_jobs(google_environment(google.endpoints), index_settings(os.environ)))
     vertex = Vertex(Surroundings(engine, root, google.endpoints.storage, access, known))
     google.start([vertex.handler])
     try:
@@ -229,7 +231,7 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.close()
         message = (
             f"address {host}:{port} cannot be bound ({error.strerror}), and the local cloud needs it for itself. "
-            "End what listens there, or choose another --port (0 picks a free one)."
+            "End what listens there, or choose another --port or --google-port (0 picks free ones)."
         )
         raise PortUnavailableError(message) from error
     listener.listen(128)

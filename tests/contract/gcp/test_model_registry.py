@@ -197,6 +197,7 @@ def test_models_that_are_refused(
     assert said in str(refused.value)
 
 
+@pytest.mark.verify  # needs two servers of its own; custom jobs and endpoints show it always
 def test_models_survive_sigkill(start_vertex: StartVertex, artifact: str) -> None:
     """Models, versions and aliases are as they were after SIGKILL."""
     first = start_vertex()

@@ -87,6 +87,7 @@ def test_a_grid_tries_every_combination(local: LocalVertex) -> None:
     assert "SUCCEEDED" == state_of(done)
 
 
+@pytest.mark.verify  # seven trials, one after the other
 def test_bayesian_search_learns(local: LocalVertex) -> None:
     """With a few trials to learn from, the default algorithm comes nearer to the best point than its first guesses."""
     done = finished(local, create(local, RATE, algorithm=0, max_trial_count=7))
@@ -136,6 +137,7 @@ def test_cancelling(local: LocalVertex) -> None:
     assert not is_alive(process)
 
 
+@pytest.mark.verify  # needs two servers of its own; custom jobs and endpoints show it always
 def test_a_tuning_job_that_was_killed(start_vertex: StartVertex) -> None:
     """After SIGKILL the job and its running trial have failed."""
     first = start_vertex()

@@ -209,6 +209,29 @@ def test_shared_bytes(tmp_path: Path) -> None:
     again.close()
 
 
+def test_many_names(tmp_path: Path) -> None:
+    """A list of more names than are read at once loses none, and a folder of many of them is one prefix."""
+    store = Store(tmp_path)
+    store.write_bucket({"name": "b"})
+    body = _body(store, b"")
+    written = [*(f"a{number:04}" for number in range(1500)), *(f"b/{number:04}" for number in range(1500)), "c"]
+    with store.changing():
+        for name in written:
+            store.write_object(_stored(name, body))
+    found: list[str] = []
+    query: dict[str, str] = {}
+    while True:
+        page = listed(query, lambda start, size: store.names("b", start, size))
+        found += page.names
+        if page.following is None:
+            break
+        query = {"pageToken": page.following}
+    assert found == written
+    page = listed({"delimiter": "/", "startOffset": "a1499"}, lambda start, size: store.names("b", start, size))
+    assert (page.names, page.prefixes, page.following) == (["a1499", "c"], ["b/"], None)
+    store.close()
+
+
 def test_a_change_that_fails(tmp_path: Path) -> None:
     """All of a change is kept, or nothing of it; the bytes that it would have replaced stay."""
     store = Store(tmp_path)

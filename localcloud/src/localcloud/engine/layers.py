@@ -20,7 +20,14 @@ from pathlib import Path
 from localcloud.engine.indexes import write_pip_settings
 
 # found by its own place: the path of an interpreter may be longer than a first line may be
-_PIP = '#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n'
+_PIP = """#!/bin/sh
+# the layer is the job's alone: what containers take `--user` for, and a virtual environment refuses
+for argument do
+    shift
+    [ "$argument" = --user ] || set -- "$@" "$argument"
+done
+exec "$(dirname "$0")/python" -m pip "$@"
+"""
 
 
 def lay_over(programs: Path, layers: Path, settings: Mapping[str, str]) -> Path:

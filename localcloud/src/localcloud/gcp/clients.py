@@ -10,6 +10,7 @@ name. Configuration of gcloud and the metadata of a virtual machine are pointed 
 from dataclasses import dataclass
 
 PROJECT_ID = "localcloud-project"
+PROJECT_NUMBER = "100000000000"
 SERVICE_ACCOUNT = f"localcloud@{PROJECT_ID}.iam.gserviceaccount.com"
 DEFAULT_REGION = "us-central1"
 _DIRECT = "127.0.0.1,localhost"
@@ -44,6 +45,8 @@ def google_environment(endpoints: GoogleEndpoints, region: str = DEFAULT_REGION)
         "CLOUDSDK_CONFIG": "/dev/null",
         "GCE_METADATA_HOST": endpoints.front.removeprefix("http://"),
         "NO_GCE_CHECK": "true",
+        # else gcsfs speaks gRPC and TLS to the storage's plain port, to ask what kind a bucket is, for minutes
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
         "GOOGLE_API_USE_CLIENT_CERTIFICATE": "false",
         "GOOGLE_API_USE_MTLS_ENDPOINT": "never",
     }

@@ -25,6 +25,7 @@ from localcloud.gcp.certificates import ensure_certificates
 from localcloud.gcp.clients import PROJECT_ID, GoogleEndpoints
 from localcloud.gcp.front import TOKEN_PATH, Front
 from localcloud.gcp.requestlog import RequestLog
+from localcloud.gcp.resourcemanager import ResourceManager
 from localcloud.gcp.secretmanager.names import SecretManagerError
 from localcloud.gcp.secretmanager.rpc import SecretManager
 from localcloud.gcp.secretmanager.store import Store as SecretStore
@@ -35,9 +36,13 @@ from localcloud.gcp.storage.server import StorageServer
 from localcloud.gcp.storage.store import Store as ObjectStore
 
 # calls that are answered at the same time; a long-running operation is asked for, not waited for
-_THREADS = 16
+_THREADS = 32
+# bytes of one message; predictions carry data
+_LARGEST_MESSAGE = 64 << 20
 # seconds that calls under way have when the cloud ends
 _GRACE_SECONDS = 1.0
+# seconds between two looks of the storage whether it is to end
+_LOOKS_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -82,15 +87,21 @@ class GoogleCloud:
         """Answer from now on, calls of `handlers`' methods too."""
         self._server = grpc.server(
             ThreadPoolExecutor(_THREADS, thread_name_prefix="google-rpc"),
-            [*handlers, self._secrets, _Refusal()],
+            [*handlers, self._secrets, ResourceManager(), _Refusal()],
             interceptors=[self._log],
-            options=[("grpc.so_reuseport", 0)],
+            options=[
+                ("grpc.so_reuseport", 0),  # a taken port is told, not shared
+                ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
+                ("grpc.max_send_message_length", _LARGEST_MESSAGE),
+            ],
         )
         certificates = self._certificates
         pair = (certificates.key.read_bytes(), certificates.certificate.read_bytes())
         port = self._server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
         self._server.start()
-        threading.Thread(target=self._storage.serve_forever, name="google-storage", daemon=True).start()
+        threading.Thread(
+            target=self._storage.serve_forever, args=(_LOOKS_SECONDS,), name="google-storage", daemon=True
+        ).start()
         self._front = Front(
             self._listeners.front,
             self._account,

@@ -6,7 +6,8 @@
 
 How it works: one thread runs one event loop. A tunnel to a gRPC service carries the client's TLS to the gRPC server;
 the other emulated hosts speak HTTP/1.1, and a second listener takes their TLS off and passes the bytes on to the
-storage server or back to this door. Every connection that is opened goes to an address of this process on 127.0.0.1:
+storage server or back to this door. So it does with a client that would speak REST to a gRPC service: its first bytes
+tell, and it is told to speak gRPC. Every connection that is opened goes to an address of this process on 127.0.0.1:
 where a tunnel leads is looked up by name in a table, and no name is ever resolved.
 
 What it does not do: forward. A host that is not in the table is refused, and plain HTTP through the proxy is as well.
@@ -29,14 +30,16 @@ from localcloud.gcp.serviceaccount import ServiceAccount
 
 Address = tuple[str, int]
 TOKEN_PATH = "/token"  # noqa: S105 - a path
-GRPC_HOSTS = re.compile(r"(?:[a-z]+-[a-z]+\d+-)?aiplatform\.googleapis\.com|secretmanager\.googleapis\.com")
+GRPC_HOSTS = re.compile(r"(?:(?:[a-z]+-[a-z]+\d+-)?aiplatform|secretmanager|cloudresourcemanager)\.googleapis\.com")
 STORAGE_HOSTS = re.compile(r"(?:[a-z0-9._-]+\.)?storage\.googleapis\.com")
 OWN_HOSTS = re.compile(r"oauth2\.googleapis\.com|iamcredentials\.googleapis\.com")
 _LOCATIONS = re.compile(r"/v1/projects/-/serviceAccounts/[^/]+/allowedLocations")
 # sizes in bytes; what is larger is no request of a Google client to this door
 _HEAD, _BODY, _CHUNK = 1 << 16, 1 << 20, 1 << 16
 _IDLE_SECONDS = 75.0
-_LISTED = "<region>-aiplatform, secretmanager, storage, oauth2 and iamcredentials.googleapis.com"
+_LISTED = "<region>-aiplatform, secretmanager, cloudresourcemanager, storage, oauth2 and iamcredentials.googleapis.com"
+# in the list of protocols by which a TLS client says that it speaks HTTP/2 (RFC 7301), as all gRPC clients do
+_SPEAKS_HTTP_2 = b"\x02h2"
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,8 @@ class Front:
         if own[0] == "0.0.0.0":  # noqa: S104 - compared only
             own = ("127.0.0.1", own[1])
         to_storage = await self._uncovering(self._storage)
-        to_own = await self._uncovering(own)
-        self._routes = [(GRPC_HOSTS, self._grpc), (STORAGE_HOSTS, to_storage), (OWN_HOSTS, to_own)]
+        self._uncovered = await self._uncovering(own)
+        self._routes = [(GRPC_HOSTS, self._grpc), (STORAGE_HOSTS, to_storage), (OWN_HOSTS, self._uncovered)]
         self._server = await asyncio.start_server(self._accepted(self._serve), sock=self._listener, limit=_HEAD)
 
     async def _end(self) -> None:
@@ -148,7 +151,10 @@ class Front:
                 if target is not None:
                     self._log(("CONNECT", request.target, HTTPStatus.OK.value))
                     writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                    await _joined(reader, writer, target)
+                    hello = await asyncio.wait_for(reader.read(_CHUNK), _IDLE_SECONDS)
+                    if target == self._grpc and _SPEAKS_HTTP_2 not in hello:
+                        target = self._uncovered
+                    await _joined(reader, writer, target, hello)
                     return
             reply = self._reply(request)
             self._log((request.method, request.target.split("?")[0], reply.status.value))
@@ -179,6 +185,13 @@ class Front:
         if _LOCATIONS.fullmatch(path) and request.method == "GET":
             # the value that stands for "anywhere"
             return _Reply(HTTPStatus.OK, {"locations": [], "encodedLocations": "0x0"})
+        host = request.headers.get("host", "").partition(":")[0]
+        if GRPC_HOSTS.fullmatch(host):
+            message = (
+                f"localcloud speaks gRPC on {host}, no REST. Have the client use its transport `grpc`; the Vertex AI "
+                "SDK does when aiplatform.init is given a project."
+            )
+            return _error(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED", message)
         message = f"localcloud does not implement {request.method} {path}; it answers POST {TOKEN_PATH} here."
         return _error(HTTPStatus.NOT_FOUND, "NOT_FOUND", message)
 
@@ -215,9 +228,19 @@ def _error(status: HTTPStatus, name: str, message: str) -> _Reply:
     return _Reply(status, {"error": {"code": status.value, "message": message, "status": name}})
 
 
-async def _joined(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Address) -> None:
-    """Open a connection to one of this process's own addresses and pass bytes on both ways until both have ended."""
+async def _joined(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Address, first: bytes = b""
+) -> None:
+    """Open a connection to one of this process's own addresses and pass bytes on both ways until both have ended.
+
+    Args:
+        reader: What the client sends.
+        writer: What the client reads.
+        target: The address.
+        first: What the client has sent before.
+    """
     there, answering = await asyncio.open_connection(*target)
+    answering.write(first)
     ways = [asyncio.create_task(way) for way in (_pass_on(reader, answering), _pass_on(there, writer))]
     try:
         await asyncio.gather(*ways)

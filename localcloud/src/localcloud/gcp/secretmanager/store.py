@@ -6,7 +6,6 @@ of a local cloud is a secret.
 """
 
 import contextlib
-import sqlite3
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from google.cloud.secretmanager_v1.types import Secret, SecretVersion
 
+from localcloud.gcp.database import opened
 from localcloud.gcp.secretmanager.names import SecretName
 
 _SCHEMA = """
@@ -55,14 +55,13 @@ class Store:
     """The file. `changing` is held around what reads and then writes."""
 
     def __init__(self, file: Path) -> None:
-        """Open or create it."""
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file.touch(mode=0o600)
+        """Open or create it.
+
+        Raises:
+            StateError: It cannot be read.
+        """
         self._lock = threading.RLock()
-        self._connection = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
-        self._connection.executescript(
-            f"PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA foreign_keys=ON; {_SCHEMA}"
-        )
+        self._connection = opened(file, _SCHEMA, version=1)
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:

@@ -31,7 +31,7 @@ A rewrites one JSON file of all that it has at each change, in place, so that a 
 one request at a time. A precondition is only worth something when it is checked and the write is made in one
 transaction, which nothing in front of either can give. What was left to take from them was the routing.
 
-What it does not do: versions, soft delete, holds, retention, access lists (every bucket has uniform access), keys of
-the customer's own, notifications, folders as resources, and the XML API beyond GET, HEAD and PUT of one object. It
-refuses them by name.
+What it does not do: partial answers (`fields` is ignored: all of them come). Versions, soft delete, holds, retention,
+access lists (every bucket has uniform access), keys of the customer's own, notifications, folders as resources, and
+the XML API beyond GET, HEAD and PUT of one object are refused by name.
 """

@@ -8,6 +8,7 @@ import re
 import traceback
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -22,6 +23,11 @@ from localcloud.gcp.storage.store import Resource, Store
 from localcloud.gcp.storage.uploads import Uploads, parts_of
 
 MOST_BATCHED = 100
+# the preconditions of signed addresses, which the JSON API has as parameters
+_CONDITIONS = {
+    "x-goog-if-generation-match": "ifGenerationMatch",
+    "x-goog-if-metageneration-match": "ifMetagenerationMatch",
+}
 _ROUTES = (
     ("buckets", r"(?:/storage/v1)?/b"),
     ("bucket", r"(?:/storage/v1)?/b/([^/]+)"),
@@ -72,9 +78,9 @@ class Api:
             ("DELETE", "upload"): lambda request, _: uploads.cancel(request),
             ("GET", "download"): self._objects.download,
             ("POST", "batch"): self._batch,
-            ("GET", "signed"): self._objects.download,
-            ("HEAD", "signed"): self._objects.download,
-            ("PUT", "signed"): uploads.put,
+            ("GET", "signed"): _conditioned(self._objects.download),
+            ("HEAD", "signed"): _conditioned(self._objects.download),
+            ("PUT", "signed"): _conditioned(uploads.put),
         }
 
     def answer(self, request: Request) -> Response:
@@ -184,6 +190,18 @@ class Api:
             body += _written(self.answer(_nested(data, request)))
         body += f"--{between}--\r\n".encode()
         return Response(HTTPStatus.OK, {"Content-Type": f"multipart/mixed; boundary={between}"}, (body,), len(body))
+
+
+def _conditioned(carry_out: _Method) -> _Method:
+    """Return a method that takes preconditions in headers."""
+
+    def method(request: Request, bucket: str, name: str) -> Response:
+        found = {
+            parameter: request.headers[header] for header, parameter in _CONDITIONS.items() if header in request.headers
+        }
+        return carry_out(replace(request, query={**request.query, **found}), bucket, name)
+
+    return method
 
 
 def _nested(data: bytes, around: Request) -> Request:

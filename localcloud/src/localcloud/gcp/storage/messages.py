@@ -24,8 +24,9 @@ class Request:
 
     @property
     def address(self) -> str:
-        """Where the client found this server."""
-        return f"http://{self.headers.get('host', 'localhost')}"
+        """Where the client found this server: by its own address, or by Google's name through a tunnel."""
+        host = self.headers.get("host", "localhost")
+        return f"https://{host}" if host.partition(":")[0].endswith(".googleapis.com") else f"http://{host}"
 
     def read(self) -> bytes:
         """Return the whole body."""

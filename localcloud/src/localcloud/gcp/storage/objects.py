@@ -4,6 +4,7 @@ Source: https://cloud.google.com/storage/docs/json_api/v1/objects. A preconditio
 nobody else can change anything, so that of many who create an object that must not exist yet, one does.
 """
 
+import contextlib
 import gzip
 import re
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,9 @@ from localcloud.gcp.storage.messages import CHUNK, Request, Response, answered, 
 from localcloud.gcp.storage.store import Resource, Store, StoredObject
 
 _RANGE = re.compile(r"bytes=(?P<first>\d*)-(?P<last>\d*)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# a token of RFC 9110, section 5.6.2
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 MOST_COMPOSED = 32
 
 
@@ -130,13 +134,14 @@ class Objects:
             raise invalid(message)
         body, file = self._store.new_body()
         try:
-            with file, self._store.changing():
-                parts = [self._component(bucket, source) for source in sources]
-                digests = written(_joined(self._store, parts), file)
-                file.flush()
-                kept = {"crc32c": digests.fields()["crc32c"], "componentCount": len(parts)}
-                said = {"contentType": parts[0].resource.get("contentType"), **said}
-                composed = self.place(request.query, bucket, name, said, digests.size, kept, body)
+            with contextlib.ExitStack() as opened, file:
+                with self._store.changing():
+                    parts = [self._component(bucket, source) for source in sources]
+                    files = [opened.enter_context(self._store.open_body(part.body)) for part in parts]
+                digests = written((chunk for part in files for chunk in chunks_of(part)), file)
+            kept = {"crc32c": digests.fields()["crc32c"], "componentCount": len(parts)}
+            said = {"contentType": parts[0].resource.get("contentType"), **said}
+            composed = self.place(request.query, bucket, name, said, digests.size, kept, body)
         except StorageError:
             self._store.drop_body(body)
             raise
@@ -182,12 +187,6 @@ class Objects:
         return resource
 
 
-def _joined(store: Store, parts: list[StoredObject]) -> Iterator[bytes]:
-    for part in parts:
-        with store.open_body(part.body) as file:
-            yield from chunks_of(file)
-
-
 def _headers(resource: Resource) -> dict[str, str]:
     checksums = (("crc32c", "crc32c"), ("md5", "md5Hash"))
     digests = [f"{name}={resource[field]}" for name, field in checksums if field in resource]
@@ -206,7 +205,12 @@ def _headers(resource: Resource) -> dict[str, str]:
         "X-Goog-Hash": ",".join(digests),
     }
     custom = {f"x-goog-meta-{key}": value for key, value in resource.get("metadata", {}).items()}
-    return {name: value for name, value in {**shown, **custom}.items() if value is not None}
+    # what is said of an object is a client's, and may not end its header
+    return {name: _CONTROL.sub(" ", value) for name, value in {**shown, **custom}.items() if _is_sent(name, value)}
+
+
+def _is_sent(name: str, value: object) -> bool:
+    return isinstance(value, str) and _HEADER.fullmatch(name) is not None
 
 
 def _part(header: str | None, size: int) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
+from localcloud.gcp.clients import PROJECT_NUMBER
 from localcloud.gcp.storage.errors import StorageError, invalid, unimplemented
 from localcloud.gcp.storage.store import Resource
 
@@ -61,7 +62,7 @@ def new_bucket(sent: Mapping[str, Any], generation: int) -> Resource:
         "kind": "storage#bucket",
         "id": name,
         "name": name,
-        "projectNumber": "100000000000",
+        "projectNumber": PROJECT_NUMBER,
         "generation": str(generation),
         "metageneration": "0",
         "location": "US",

@@ -10,7 +10,6 @@ What it does not do: wait for the disk (the state survives the process, not a po
 
 import contextlib
 import json
-import sqlite3
 import threading
 import time
 import uuid
@@ -19,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from localcloud.gcp.database import opened
+
 Resource = dict[str, Any]
 
 _SCHEMA = """
-PRAGMA journal_mode=WAL;
-PRAGMA synchronous=OFF;
 CREATE TABLE IF NOT EXISTS buckets (name TEXT PRIMARY KEY, resource TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS objects (
     bucket TEXT NOT NULL REFERENCES buckets (name),
@@ -62,14 +61,17 @@ class Store:
     """A folder. `changing` is held around what reads and then writes."""
 
     def __init__(self, folder: Path) -> None:
-        """Open or create it."""
+        """Open or create it.
+
+        Raises:
+            StateError: It cannot be read.
+        """
         self._bodies = folder / "bodies"
         self._bodies.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._depth = 0
         self._unnamed: list[str] = []
-        self._connection = sqlite3.connect(folder / "storage.db", check_same_thread=False, isolation_level=None)
-        self._connection.executescript(_SCHEMA)
+        self._connection = opened(folder / "storage.db", _SCHEMA, version=1)
         self._drop_leftovers()
 
     def _drop_leftovers(self) -> None:

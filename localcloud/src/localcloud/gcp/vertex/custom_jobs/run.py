@@ -52,7 +52,6 @@ _PACKAGES = f"{JOB_BASE}/packages"
 # what building a package needs, as Google's training containers have it
 _BUILD_TOOLS = ("setuptools==80.9.0", "wheel==0.45.1")
 _SOURCE_LIMIT = 1 << 20
-_PROXY = ("https_proxy", "HTTPS_PROXY", "REQUESTS_CA_BUNDLE")
 
 
 @dataclass(frozen=True)
@@ -204,9 +203,7 @@ def output_variables(output: str) -> dict[str, str]:
 
 
 def _install(place: str, package: Path) -> list[str]:
-    # the package index is no part of the cloud, whose proxy refuses it
-    without = [part for name in _PROXY for part in ("-u", name)]
-    command = ["env", *without, "python3", "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    command = ["python3", "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     # the tools of a `setup.py` are there; other packages say themselves what builds them
     if any(re.fullmatch(r"[^/]+/setup\.py", name) for name in _members(package)):
         command.append("--no-build-isolation")

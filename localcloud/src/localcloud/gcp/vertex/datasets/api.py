@@ -85,9 +85,9 @@ class Datasets:
 
 
 def sources_of(dataset: Any) -> list[str]:
-    """Return the addresses of a tabular dataset's files."""
+    """Return the addresses of a tabular dataset's files; fields are spelled as in JSON or as in proto."""
     found: Any = json_format.MessageToDict(dataset.metadata)
-    for part in ("inputConfig", "gcsSource"):
-        found = found.get(part) if isinstance(found, dict) else None
+    for camel, snake in (("inputConfig", "input_config"), ("gcsSource", "gcs_source")):
+        found = found.get(camel) or found.get(snake) if isinstance(found, dict) else None
     uris = found.get("uri") if isinstance(found, dict) else None
     return [uris] if isinstance(uris, str) else list(uris or [])

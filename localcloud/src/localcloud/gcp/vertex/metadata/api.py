@@ -181,9 +181,9 @@ class Metadata:
         for child in request.child_contexts:
             self._nodes["Context"].find(child)
             with self._resources.change(child) as context:
+                # the etag stays: the SDK goes on with the one that it got before
                 if request.context not in context.parent_contexts:
                     context.parent_contexts.append(request.context)
-                _touch(context)
         return pb.AddContextChildrenResponse()
 
     def _remove_children(self, request: Any) -> Any:
@@ -193,7 +193,6 @@ class Metadata:
                 kept = [parent for parent in context.parent_contexts if parent != request.context]
                 del context.parent_contexts[:]
                 context.parent_contexts.extend(kept)
-                _touch(context)
         return pb.RemoveContextChildrenResponse()
 
     def _add_members(self, request: Any) -> Any:

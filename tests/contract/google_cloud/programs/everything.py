@@ -4,6 +4,7 @@ Airflow's secrets backend and hooks, the default credentials with a token of the
 google-auth asks in the background. Prints what came of it as one line of JSON.
 """
 
+import asyncio
 import json
 import os
 import sys
@@ -50,6 +51,20 @@ answer["variable"] = backend.get_variable("colour")
 answer["missing"] = [backend.get_variable("none"), backend.get_variable("not valid"), backend.get_config("none")]
 accessed = GoogleCloudSecretManagerHook().access_secret(secret_id="airflow-variables-colour")  # noqa: S106 - its name
 answer["hook"] = accessed.payload.data.decode()
+
+# the client that triggers use
+
+
+async def read() -> str:
+    """Read a secret without blocking."""
+    asynchronous = secretmanager.SecretManagerServiceAsyncClient()
+    version = f"projects/{project}/secrets/airflow-variables-colour/versions/1"
+    accessed = await asynchronous.access_secret_version(name=version)
+    await asynchronous.transport.close()
+    return str(accessed.payload.data.decode())
+
+
+answer["asynchronous"] = asyncio.run(read())
 
 # Cloud Storage: the client and the hook
 storage.Client().create_bucket("walled")

@@ -8,18 +8,24 @@ import shutil
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
+import requests
+from google.api_core import exceptions
+from google.cloud.resourcemanager_v3 import ProjectsClient
+from google.cloud.resourcemanager_v3.services.projects.transports import ProjectsGrpcTransport
 
-from tests.contract.gcp_around.conftest import PATIENCE, PROGRAMS
+from localcloud.gcp.clients import PROJECT_ID, PROJECT_NUMBER
+from tests.contract.google_cloud.conftest import PATIENCE, PROGRAMS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.contract.gcp_around.conftest import GoogleClients
+    from tests.contract.google_cloud.conftest import GoogleClients
 
 
 def _behind_the_wall(tmp_path: Path, program: str) -> dict[str, Any]:
@@ -68,6 +74,7 @@ def test_a_task_leaves_nothing_outside(tmp_path: Path) -> None:
         "variable": "blue",
         "missing": [None, None, None],
         "hook": "blue",
+        "asynchronous": "blue",
         "object": "value",
         "refused": True,
         "channel": "UNAVAILABLE",
@@ -75,6 +82,7 @@ def test_a_task_leaves_nothing_outside(tmp_path: Path) -> None:
     assert (found["climbed"], found["cloud"]) == ([], 0)
 
 
+@pytest.mark.verify  # a check of the check: three seconds
 def test_the_wall_has_eyes(tmp_path: Path) -> None:
     """What does try to leave the machine is noticed: the other test can fail."""
     assert _behind_the_wall(tmp_path, "climbs.py")["climbed"] == ["192.0.2.1", "192.0.2.53"]
@@ -87,6 +95,7 @@ def test_the_wall_has_eyes(tmp_path: Path) -> None:
         "europe-west4-aiplatform.googleapis.com:443",
         "aiplatform.googleapis.com:443",
         "secretmanager.googleapis.com:443",
+        "cloudresourcemanager.googleapis.com:443",
         "SecretManager.googleapis.com:443",
         "storage.googleapis.com:443",
         "a-bucket.storage.googleapis.com:443",
@@ -97,6 +106,60 @@ def test_the_wall_has_eyes(tmp_path: Path) -> None:
 def test_tunnels(google_cloud: GoogleClients, target: str) -> None:
     """A tunnel to an emulated host is dug."""
     assert _connect(google_cloud, target)[:2] == (200, "Connection established")
+
+
+def test_services_that_speak_http(google_cloud: GoogleClients) -> None:
+    """The emulated hosts that speak no gRPC are reached by their own names too, and nobody else is behind them."""
+    google_cloud.storage.create_bucket("by-its-name").blob("object").upload_from_string(bytes(3_000_000))
+    with requests.Session() as session:
+        session.trust_env = False
+        session.proxies, session.verify = {"https": google_cloud.endpoints.front}, google_cloud.endpoints.ca
+        found = session.get("https://storage.googleapis.com/storage/v1/b/by-its-name/o/object?alt=media", timeout=10)
+        assert found.content == bytes(3_000_000)
+        # nor do its links lead anywhere else
+        begun = session.post(
+            "https://storage.googleapis.com/upload/storage/v1/b/by-its-name/o?uploadType=resumable&name=x", timeout=10
+        )
+        assert begun.headers["Location"].startswith("https://storage.googleapis.com/upload/storage/v1/b/by-its-name/o?")
+        refused = session.post("https://oauth2.googleapis.com/token", data={"grant_type": "password"}, timeout=10)
+        assert (refused.status_code, refused.json()["error"]) == (400, "unsupported_grant_type")
+        account = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/localcloud@x"
+        boundary = session.get(f"{account}/allowedLocations", timeout=10)
+        assert boundary.json() == {"locations": [], "encodedLocations": "0x0"}
+
+
+@pytest.mark.parametrize("host", ["us-central1-aiplatform.googleapis.com", "secretmanager.googleapis.com"])
+def test_clients_that_would_speak_rest(google_cloud: GoogleClients, host: str) -> None:
+    """A client that would speak REST to a service that speaks gRPC here is told so, and what to do."""
+    with requests.Session() as session:
+        session.trust_env = False
+        session.proxies, session.verify = {"https": google_cloud.endpoints.front}, google_cloud.endpoints.ca
+        refused = session.get(f"https://{host}/v1/projects/x/locations/us-central1/models", timeout=10)
+    assert refused.status_code == 501
+    assert refused.json()["error"]["message"].startswith(f"localcloud speaks gRPC on {host}, no REST. Have the client")
+
+
+def test_projects(google_cloud: GoogleClients) -> None:
+    """What an SDK asks of projects by itself is answered: the local one's number, and any other by its name."""
+    transport = ProjectsGrpcTransport(channel=google_cloud.channel("cloudresourcemanager.googleapis.com"))
+    with ProjectsClient(transport=transport) as client:
+        found = [client.get_project(name=f"projects/{name}") for name in (PROJECT_ID, PROJECT_NUMBER, "another-one")]
+        assert [(project.name, project.project_id, project.state.name) for project in found] == [
+            (f"projects/{PROJECT_NUMBER}", identity, "ACTIVE") for identity in (PROJECT_ID, PROJECT_ID, "another-one")
+        ]
+        with pytest.raises(exceptions.NotFound, match="localcloud's projects all have the number"):
+            client.get_project(name="projects/42")
+
+
+def test_many_tunnels(google_cloud: GoogleClients) -> None:
+    """Forty clients with a channel each are served at the same time."""
+    parent = f"projects/{PROJECT_ID}"
+
+    def listed(_: int) -> int:
+        return len([list(google_cloud.secrets().list_secrets(parent=parent)) for _ in range(3)])
+
+    with ThreadPoolExecutor(40) as pool:
+        assert [3] * 40 == list(pool.map(listed, range(40)))
 
 
 @pytest.mark.parametrize(

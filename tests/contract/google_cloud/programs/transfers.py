@@ -62,7 +62,7 @@ run(
     )
 )
 hook = GCSHook()
-hook.create_bucket("mirror")
+hook.create_bucket(bucket_name="mirror")
 hook.sync(source_bucket="target", destination_bucket="mirror", recursive=True)
 
 # lists, sensors, deletion
@@ -78,7 +78,7 @@ run(
 answer["back"] = (folder / "back.csv").read_text(encoding="utf-8")
 
 # the hook: compositions, descriptions, preconditions by way of its client
-hook.compose("target", ["wildcard/a.csv", "wildcard/b.csv"], "composed")
+hook.compose(bucket_name="target", source_objects=["wildcard/a.csv", "wildcard/b.csv"], destination_object="composed")
 answer["composed"] = hook.download("target", "composed").decode()
 answer["size"] = hook.get_size("target", "composed")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from google.cloud.storage import Bucket, Client
 
-    from tests.contract.gcp_around.conftest import GoogleClients
+    from tests.contract.google_cloud.conftest import GoogleClients
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +133,23 @@ def test_metadata(bucket: Bucket) -> None:
     assert (kept.content_type, kept.cache_control, kept.size) == ("text/plain", "no-store", 5)
     with pytest.raises(exceptions.PreconditionFailed):
         kept.patch(if_metageneration_match=1)
+
+
+def test_metadata_in_headers(google_cloud: GoogleClients, bucket: Bucket) -> None:
+    """What is said of an object is answered in headers too, and cannot make headers of its own."""
+    blob = bucket.blob("object")
+    blob.metadata = {"a": "1\r\nX-Evil: 2", "b c": "3", "d": "ü"}
+    blob.upload_from_string("value")
+    address = f"{google_cloud.endpoints.storage}/{bucket.name}/object"
+    with urllib.request.urlopen(address) as answer:  # noqa: S310 - loopback
+        sent = {name.lower(): value for name, value in answer.headers.items()}
+    assert {name: value for name, value in sent.items() if "meta-" in name or "evil" in name} == {
+        "x-goog-meta-a": "1  X-Evil: 2",
+        "x-goog-meta-d": "ü".encode().decode("latin-1"),
+    }
+    kept = bucket.get_blob("object")
+    assert kept is not None
+    assert kept.metadata == {"a": "1\r\nX-Evil: 2", "b c": "3", "d": "ü"}
 
 
 # Bytes and names
@@ -309,6 +326,10 @@ def test_signed_addresses(google_cloud: GoogleClients, bucket: Bucket) -> None:
     with urllib.request.urlopen(address) as answer:  # noqa: S310 - loopback
         assert (answer.read(), answer.headers["Content-Type"]) == (b"value", "text/plain")
     assert _names(bucket) == ["folder/a b"]
+    condition = {"x-goog-if-generation-match": "0"}
+    again = urllib.request.Request(address, b"other", condition, method="PUT")  # noqa: S310 - loopback
+    with pytest.raises(urllib.error.HTTPError, match="412"):
+        urllib.request.urlopen(again)  # noqa: S310 - loopback
 
 
 # Buckets and refusals
@@ -326,6 +347,9 @@ def test_buckets(client: Client) -> None:
         client.create_bucket("a-bucket")
     assert [bucket.name for bucket in client.list_buckets(prefix="a-b")] == ["a-bucket"]
     _put(made, "object")
+    made.labels = {"b": "2"}
+    made.patch()
+    assert _names(client.get_bucket("a-bucket")) == ["object"]
     with pytest.raises(exceptions.Conflict, match="not empty"):
         made.delete()
     made.delete(force=True)

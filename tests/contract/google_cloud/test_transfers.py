@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.contract.gcp_around.conftest import run_program
+from tests.contract.google_cloud.conftest import run_program
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.contract.gcp_around.conftest import GoogleClients
+    from tests.contract.google_cloud.conftest import GoogleClients
 
 
 def test_transfers(google_cloud: GoogleClients, tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_transfers(google_cloud: GoogleClients, tmp_path: Path) -> None:
     variables = {**google_cloud.variables(), "AIRFLOW_HOME": str(tmp_path / "airflow")}
     answer = run_program("transfers.py", variables, str(tmp_path / "files"))
     assert answer == {
-        "from S3": ["gs://source/s3/months/2013-01.bin", "gs://source/s3/months/2013-02.bin"],
+        "from S3": ["months/2013-01.bin", "months/2013-02.bin"],
         "from S3 again": [],
         "listed": [
             "moved.csv",
