@@ -73,17 +73,20 @@ class Target(ABC):
         if self.table.columns:
             import sqlalchemy  # noqa: PLC0415 - heavy
 
-            columns = [column._copy() for column in self.table.columns]  # noqa: SLF001 - a column has one table
             metadata = self.table.sqlalchemy_metadata
-            metadata.create_all(self.connection, tables=[sqlalchemy.Table(self.name, metadata, *columns)])
+            metadata.create_all(self.connection, tables=[sqlalchemy.Table(self.name, metadata, *self.own_columns())])
         else:
             create_empty_table(self.connection, self.table, frame, name=self.name)
         self.is_new = False
 
+    def own_columns(self) -> list[Any]:
+        """Return the columns that the SDK's table names, as columns that belong to no table yet."""
+        return [column._copy() for column in self.table.columns]  # noqa: SLF001 - a column has one table
+
     @property
     def quoted(self) -> str:
         """The table's name, with its schema, as SQL."""
-        quote = self.connection.dialect.identifier_preparer.quote
+        quote = self.connection.dialect.identifier_preparer.quote_identifier
         schema = self.table.metadata.schema if self.has_schemas else None
         return f"{quote(schema.lower())}.{quote(self.name)}" if schema else quote(self.name)
 
