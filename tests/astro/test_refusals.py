@@ -9,9 +9,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
-from airflow.sdk import DAG, Asset, task
+from airflow.sdk import DAG, Asset, AssetAll, task
 from packaging.specifiers import SpecifierSet
 
+from astro import sql as aql
 from astro.files import File
 from astro.table import Metadata, Table
 from include.core.errors import AstroSdkRefused
@@ -71,7 +72,7 @@ def test_assets_of_tables_and_files(source: Table | File, uri: str) -> None:
         pass
 
     assert uri == asset(source).uri
-    assert [asset(source)] == [each for _, each in dag.timetable.asset_condition.iter_assets()]
+    assert AssetAll(asset(source)) == dag.timetable.asset_condition
 
 
 @pytest.mark.parametrize("source", [Table(conn_id="c"), Table("{{ ds }}", conn_id="c"), File("/{{ ds }}.csv"), "t"])
@@ -84,16 +85,40 @@ def test_no_asset_of_what_is_not_known_yet(source: object) -> None:
 @pytest.mark.parametrize("argument", ["inlets", "outlets"])
 def test_a_table_is_no_outlet_of_other_operators(argument: str) -> None:
     """Airflow would ignore it in silence."""
-    with DAG("d"), pytest.raises(AstroSdkRefused, match="asset"):
-        task(**{argument: [Table("t", conn_id="c")]})(print)()  # type: ignore[call-overload] # any task
+    @task(**{argument: [Table("t", conn_id="c")]})  # type: ignore[call-overload] # what a user of Airflow 2 writes
+    def writes(of: int = 0) -> None: ...
+
+    with DAG("d"), pytest.raises(AstroSdkRefused, match=rf"{argument}=\[asset\(\.\.\.\)\]"):
+        writes()
+    with DAG("d"), pytest.raises(AstroSdkRefused, match=rf"{argument}=\[asset\(\.\.\.\)\]"):
+        writes.expand(of=[1, 2])
 
 
 def test_an_asset_is_an_outlet() -> None:
     """The asset of a table may be any operator's outlet."""
-    with DAG("d") as dag:
-        task(outlets=[asset(Table("t", conn_id="c"))])(print)()
 
-    assert [Asset("astro://c/-/-/t")] == dag.get_task("print").outlets
+    @task(outlets=[asset(Table("t", conn_id="c"))])
+    def writes() -> None: ...
+
+    with DAG("d") as dag:
+        writes()
+
+    assert [Asset("astro://c/-/-/t")] == dag.get_task("writes").outlets
+
+
+def test_operators_of_the_sdk_emit_assets() -> None:
+    """What a load reads and writes are its inlets and outlets, unless it is told others."""
+    with DAG("d") as dag:
+        aql.load_file(File("/a.csv"), Table("t", conn_id="c"), task_id="known")
+        aql.load_file(File("/a.csv"), Table("t", conn_id="c"), task_id="told", outlets=[Table("u", conn_id="c")])
+        aql.load_file(File("/a.csv"), Table(conn_id="c"), task_id="temporary")
+
+    found = {each.task_id: ([a.uri for a in each.inlets], [a.uri for a in each.outlets]) for each in dag.tasks}
+    assert {
+        "known": (["file:///a.csv"], ["astro://c/-/-/t"]),
+        "told": (["file:///a.csv"], ["astro://c/-/-/u"]),
+        "temporary": (["file:///a.csv"], []),
+    } == found
 
 
 @pytest.mark.parametrize(

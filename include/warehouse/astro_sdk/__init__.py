@@ -25,5 +25,5 @@ __all__ = ["asset"]
 
 versions.check()
 refusals.check_configuration()
-refusals.guard_schedules()
+refusals.guard_assets()
 on_import.install()
