@@ -7,11 +7,12 @@ import pytest
 from airflow.sdk import DAG, TriggerRule, task
 from airflow.serialization.serialized_objects import DagSerialization
 
+from tests.astro.conftest import Warehouse
+from tests.astro.runs import Run
+
 from astro import sql as aql
 from astro.files import File
 from astro.table import Table
-from tests.astro.conftest import Warehouse
-from tests.astro.runs import Run
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def flow(warehouse: Warehouse, file: File, **cleanup: object) -> DAG:
     """A DAG that makes a named table, temporary ones by hand, by mapping and by a statement, and cleans up."""
 
     @aql.transform
-    def copied(t: Table):  # noqa: ANN202 - as the SDK's users write it
+    def copied(t: Table):
         return "SELECT * FROM {{ t }}"
 
     with DAG("d") as dag:

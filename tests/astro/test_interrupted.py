@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from tests.astro.conftest import Warehouse
 
+# each case starts three processes that import Airflow: one case on each engine is enough for every day
+SLOW = pytest.mark.verify
+
 PROGRAM = """
 import sys
 import include.warehouse.astro_sdk
@@ -42,10 +45,13 @@ Run(dag).all()
 """
 
 
-@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("native", [True, pytest.param(False, marks=SLOW)])
 @pytest.mark.parametrize(
     ("if_exists", "expected"),
-    [("replace", [(1, "new"), (2, "new")]), ("append", [(0, "old"), (1, "new"), (2, "new")])],
+    [
+        ("replace", [(1, "new"), (2, "new")]),
+        pytest.param("append", [(0, "old"), (1, "new"), (2, "new")], marks=SLOW),
+    ],
 )
 def test_killed_in_the_middle_of_a_load(
     warehouse: Warehouse,
@@ -66,7 +72,7 @@ def test_killed_in_the_middle_of_a_load(
     loading = start(warehouse, new, if_exists, tmp_path, native=native)
     with opened_by_the_reader(new / "2.csv", loading):
         loading.send_signal(signal.SIGKILL)
-        loading.wait()
+        loading.communicate()
 
     assert -signal.SIGKILL == loading.returncode
     assert [(0, "old")] == warehouse.content("t")
@@ -78,6 +84,7 @@ def test_killed_in_the_middle_of_a_load(
     assert expected == warehouse.content("t")
 
 
+@SLOW
 def test_two_loads_of_a_table_at_once(warehouse: Warehouse, tmp_path: Path) -> None:
     """Two runs of the same task wait for each other; both end well, and the table is whole."""
     folder = tmp_path / "new"

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Integer, Text
 
+from tests.astro.conftest import Warehouse
+from tests.astro.runs import Run
+
 from astro import sql as aql
 from astro.dataframes.load_options import PandasLoadOptions
 from astro.files import File
-from tests.astro.conftest import Warehouse
-from tests.astro.runs import Run
 
 
 def load(warehouse: Warehouse, path: Path | str, name: str = "t", table: Any = None, **arguments: Any) -> None:
@@ -190,9 +191,7 @@ def test_an_empty_file_leaves_the_old_table(warehouse: Warehouse, tmp_path: Path
     assert [(1, "x")] == warehouse.content("t")
 
 
-def test_fallback_is_asked_for_and_said(
-    warehouse: Warehouse, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_fallback_is_asked_for_and_said(warehouse: Warehouse, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A text among numbers after the first rows fails the native load, or goes by pandas with a warning."""
     if warehouse.engine == "sqlite":
         pytest.skip("SQLite has no reader of its own, and takes any value in any column")

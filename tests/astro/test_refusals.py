@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -12,11 +13,12 @@ import pytest
 from airflow.sdk import DAG, Asset, AssetAll, task
 from packaging.specifiers import SpecifierSet
 
+from include.core.errors import AstroSdkRefused
+from include.warehouse.astro_sdk import asset, refusals, versions
+
 from astro import sql as aql
 from astro.files import File
 from astro.table import Metadata, Table
-from include.core.errors import AstroSdkRefused
-from include.warehouse.astro_sdk import asset, versions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +65,7 @@ def test_tables_are_not_combined() -> None:
         (Table("t", conn_id="c"), "astro://c/-/-/t"),
         (Table("t", conn_id="c", metadata=Metadata(schema="s", database="d")), "astro://c/d/s/t"),
         (File("s3://bucket/a.csv", conn_id="c"), "s3://bucket/a.csv"),
-        (File("/tmp/a b.csv"), "file:///tmp/a%20b.csv"),
+        (File("/data/a b.csv"), "file:///data/a%20b.csv"),
     ],
 )
 def test_assets_of_tables_and_files(source: Table | File, uri: str) -> None:
@@ -85,6 +87,7 @@ def test_no_asset_of_what_is_not_known_yet(source: object) -> None:
 @pytest.mark.parametrize("argument", ["inlets", "outlets"])
 def test_a_table_is_no_outlet_of_other_operators(argument: str) -> None:
     """Airflow would ignore it in silence."""
+
     @task(**{argument: [Table("t", conn_id="c")]})  # type: ignore[call-overload] # what a user of Airflow 2 writes
     def writes(of: int = 0) -> None: ...
 
@@ -129,19 +132,35 @@ def test_operators_of_the_sdk_emit_assets() -> None:
         ("AIRFLOW__ASTRO_SDK__STORE_DATA_LOCAL_DEV", "True", "store_data_local_dev"),
     ],
 )
-def test_options_without_effect(option: str, value: str, named: str, tmp_path: Path) -> None:
-    """An option of the SDK's own XCom storage is refused at import."""
-    answer = python("import include.warehouse.astro_sdk", tmp_path, **{option: value})
+def test_options_without_effect(option: str, value: str, named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option of the SDK's own XCom storage is refused."""
+    monkeypatch.setenv(option, value)
 
-    assert f"AstroSdkRefused: [astro_sdk] {named}" in answer
-    assert "XComObjectStorageBackend" in answer
+    with pytest.raises(AstroSdkRefused, match=rf"\[astro_sdk\] {named}.*XComObjectStorageBackend"):
+        refusals.check_configuration()
 
 
-def test_the_sdks_own_xcom_backend(tmp_path: Path) -> None:
+def test_the_configured_xcom_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK's XCom backend is refused where it is configured."""
+    monkeypatch.setenv(
+        "AIRFLOW__CORE__XCOM_BACKEND", "astro.custom_backend.astro_custom_backend.AstroCustomXcomBackend"
+    )
+
+    with pytest.raises(AstroSdkRefused, match="XComObjectStorageBackend"):
+        refusals.check_configuration()
+
+
+def test_refusals_come_at_import(tmp_path: Path) -> None:
+    """A DAG file with the bridge is an import error that says what is wrong."""
+    answer = python("import include.warehouse.astro_sdk", tmp_path, AIRFLOW__ASTRO_SDK__XCOM_STORAGE_URL="s3://b")
+
+    assert "AstroSdkRefused: [astro_sdk] xcom_storage_url" in answer
+
+
+def test_the_sdks_own_xcom_backend() -> None:
     """Its class is refused where it is imported."""
-    program = "import include.warehouse.astro_sdk, astro.custom_backend.astro_custom_backend"
-
-    assert "AstroSdkRefused: [core] xcom_backend" in python(program, tmp_path)
+    with pytest.raises(AstroSdkRefused, match="xcom_backend"):
+        importlib.import_module("astro.custom_backend.astro_custom_backend")
 
 
 def test_astro_before_the_bridge(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from airflow.sdk import DAG
 
+from tests.astro.runs import Run
+
 from astro import sql as aql
 from astro.files import File, get_file_list
-from tests.astro.runs import Run
 
 if TYPE_CHECKING:
     from tests.astro.conftest import Warehouse
@@ -68,6 +69,4 @@ def test_a_prefix(warehouse: Warehouse, object_store: Any) -> None:
     run = Run(dag).all()
 
     assert [(number, "x") for number in range(3)] == warehouse.content("together")
-    assert [[(number, "x")] for number in range(3)] == [
-        warehouse.content(table.name) for table in run.xcom("apart")
-    ]
+    assert [[(number, "x")] for number in range(3)] == [warehouse.content(table.name) for table in run.xcom("apart")]

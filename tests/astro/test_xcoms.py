@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
+from include.core.errors import AstroSdkRefused
+
 from astro.constants import FileType
 from astro.dataframes.pandas import PandasDataframe
 from astro.files import File
 from astro.sql.operators.raw_sql import RawSQLOperator, SdkLegacyRow
 from astro.table import Metadata, Table
-from include.core.errors import AstroSdkRefused
 
 
 def through_xcom(value: Any) -> Any:
@@ -87,7 +88,7 @@ values = st.one_of(
     st.booleans(),
     st.integers(-(2**53), 2**53),
     st.text(),
-    st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)).map(lambda at: at.replace(tzinfo=UTC, fold=0, microsecond=0)),  # noqa: DTZ001, E501 - the strategy wants naive ones
+    st.integers(0, 2**31).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)),
 )
 
 

@@ -4,8 +4,8 @@ DuckDB locks its file for the process that opened it. Here the file is open only
 part of the SDK opens it in the same way (upstream's checks opened it a second time with other settings), and a process
 that finds it locked waits, 10 minutes by default: the connection's extra ``lock_timeout`` (seconds) says otherwise.
 
-Reading is native for CSV and Parquet (``native``); the memory for it is bounded. What it does not do: tables in schemas,
-which the SDK does not know on DuckDB either. A database in memory lives as long as the SDK's object for it.
+Reading is native for CSV and Parquet (``native``); the memory for it is bounded. What it does not do: tables in
+schemas, which the SDK does not know on DuckDB either. A database in memory lives as long as the SDK's object for it.
 """
 
 from __future__ import annotations

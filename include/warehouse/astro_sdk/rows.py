@@ -41,6 +41,8 @@ class Row(tuple[Any, ...]):
     each list of columns (``Row.of``).
     """
 
+    __slots__ = ()
+
     version: ClassVar[int] = 1
     _names: ClassVar[tuple[str, ...]] = ()
 
@@ -95,7 +97,8 @@ class Row(tuple[Any, ...]):
 @cache
 def _with_columns(names: tuple[str, ...]) -> type[Row]:
     # under Row's own name, by which XCom finds the class again
-    return type(Row.__name__, (Row,), {"_names": names, "__module__": Row.__module__, "__qualname__": Row.__qualname__})
+    own = {"__slots__": (), "__module__": Row.__module__, "__qualname__": Row.__qualname__, "_names": names}
+    return type(Row.__name__, (Row,), own)
 
 
 def plain(value: Any) -> Any:
