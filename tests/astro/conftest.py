@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -18,11 +17,13 @@ import duckdb
 import pytest
 
 import include.warehouse.astro_sdk  # noqa: F401 - before astro
-from astro.table import Metadata, Table
 from deploy.laptop.cloud import LocalCloud
+
+from astro.table import Metadata, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,9 @@ class Warehouse:
         schema = self.schema or "main"
         return {
             name
-            for (name,) in self.rows(f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{schema}'")
+            for (name,) in self.rows(
+                f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{schema}'"
+            )
         }
 
 

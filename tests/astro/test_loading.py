@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Integer, Text
 
+from tests.astro.conftest import Warehouse
+from tests.astro.runs import Run
+
 from astro import sql as aql
 from astro.dataframes.load_options import PandasLoadOptions
 from astro.files import File
-from tests.astro.conftest import Warehouse
-from tests.astro.runs import Run
 
 
 def load(warehouse: Warehouse, path: Path | str, name: str = "t", table: Any = None, **arguments: Any) -> None:
@@ -67,7 +68,7 @@ def test_types_and_missing_values_of_csv(warehouse: Warehouse, tmp_path: Path, n
     assert TYPES[warehouse.engine] == types(warehouse)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(
@@ -76,18 +77,22 @@ def test_types_and_missing_values_of_csv(warehouse: Warehouse, tmp_path: Path, n
             st.one_of(st.none(), st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)),
         ),
         min_size=1,
-        max_size=8,
+        max_size=40,
     )
 )
 def test_native_readers_give_what_pandas_gives(
     warehouse: Warehouse, tmp_path: Path, rows: list[tuple[int, float, str | None]]
 ) -> None:
-    """For any integers, numbers and texts a CSV is the same table by either way."""
+    """For any integers, numbers and texts a CSV is the same table by either way.
+
+    Numbers up to the last bit: pandas' parser is not exact there, the databases' are.
+    """
     pd.DataFrame(rows, columns=["i", "x", "s"]).to_csv(tmp_path / "t.csv", index=False)
     load(warehouse, tmp_path / "t.csv", "by_reader")
     load(warehouse, tmp_path / "t.csv", "by_pandas", use_native_support=False)
 
-    assert warehouse.content("by_pandas", "i, x, s") == warehouse.content("by_reader", "i, x, s")
+    by_pandas, by_reader = (warehouse.content(name, "i, x, s") for name in ("by_pandas", "by_reader"))
+    assert [(i, pytest.approx(x, rel=1e-14), s) for i, x, s in by_pandas] == by_reader
 
 
 def test_parquet_keeps_its_types(warehouse: Warehouse, tmp_path: Path) -> None:
@@ -112,13 +117,9 @@ def test_parquet_keeps_its_types(warehouse: Warehouse, tmp_path: Path) -> None:
 def test_parquet_with_a_list_goes_by_pandas(warehouse: Warehouse, tmp_path: Path) -> None:
     """What Postgres has no plain type for is loaded as upstream does; DuckDB reads it itself."""
     pd.DataFrame({"i": [1], "many": [[1, 2]]}).to_parquet(tmp_path / "t.parquet")
-    if warehouse.engine == "sqlite":
-        with pytest.raises(Exception, match="not supported"):
-            load(warehouse, tmp_path / "t.parquet")
-        assert set() == warehouse.tables()
-    else:
-        load(warehouse, tmp_path / "t.parquet")
-        assert [(1,)] == warehouse.rows(f"SELECT i FROM {warehouse.named('t')}")
+    load(warehouse, tmp_path / "t.parquet")
+
+    assert [(1,)] == warehouse.rows(f"SELECT i FROM {warehouse.named('t')}")
 
 
 @pytest.mark.parametrize("native", [True, False])
@@ -190,9 +191,7 @@ def test_an_empty_file_leaves_the_old_table(warehouse: Warehouse, tmp_path: Path
     assert [(1, "x")] == warehouse.content("t")
 
 
-def test_fallback_is_asked_for_and_said(
-    warehouse: Warehouse, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_fallback_is_asked_for_and_said(warehouse: Warehouse, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A text among numbers after the first rows fails the native load, or goes by pandas with a warning."""
     if warehouse.engine == "sqlite":
         pytest.skip("SQLite has no reader of its own, and takes any value in any column")

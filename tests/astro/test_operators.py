@@ -9,11 +9,12 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException
 
+from tests.astro.conftest import Warehouse
+from tests.astro.runs import Run
+
 from astro import sql as aql
 from astro.files import File, get_file_list
 from astro.table import Table
-from tests.astro.conftest import Warehouse
-from tests.astro.runs import Run
 
 PEOPLE = [(1, "Ann"), (2, "Ben"), (3, None)]
 SCORES = [(1, 0.1), (2, 2.5), (3, 30.0)]
@@ -85,7 +86,7 @@ def test_transform(warehouse: Warehouse, people: File, scores: File) -> None:
     loaded(warehouse, people, scores)
 
     @aql.transform
-    def scored(a: Table, b: Table, least: int):  # noqa: ANN202 - as the SDK's users write it
+    def scored(a: Table, b: Table, least: int):
         return "SELECT a.id, b.score FROM {{ a }} a JOIN {{ b }} b ON a.id = b.id WHERE b.score >= {{ least }}"
 
     with DAG("d") as dag:
@@ -104,7 +105,7 @@ def test_transform_replaces_a_table_that_it_reads(warehouse: Warehouse, people: 
     loaded(warehouse, people, scores)
 
     @aql.transform
-    def without_first(table: Table):  # noqa: ANN202 - as the SDK's users write it
+    def without_first(table: Table):
         return "SELECT * FROM {{ table }} WHERE id > 1"
 
     with DAG("d") as dag:
@@ -135,7 +136,7 @@ def test_dataframe(warehouse: Warehouse, people: File, scores: File) -> None:
     loaded(warehouse, people, scores)
 
     @aql.dataframe
-    def doubled(frame: pd.DataFrame):  # noqa: ANN202 - as the SDK's users write it
+    def doubled(frame: pd.DataFrame):
         return frame.assign(score=frame["score"] * 2)
 
     with DAG("d") as dag:
@@ -152,11 +153,11 @@ def test_dataframe_becomes_a_table_for_sql(warehouse: Warehouse, people: File, s
     loaded(warehouse, people, scores)
 
     @aql.dataframe
-    def made(frame: pd.DataFrame):  # noqa: ANN202 - as the SDK's users write it
+    def made(frame: pd.DataFrame):
         return frame[["id"]]
 
     @aql.transform
-    def selected(frame: pd.DataFrame, table: Table):  # noqa: ANN202 - as the SDK's users write it
+    def selected(frame: pd.DataFrame, table: Table):
         return "SELECT f.id FROM {{ frame }} f JOIN {{ table }} t ON t.id = f.id"
 
     with DAG("d") as dag:
@@ -172,10 +173,10 @@ def test_run_raw_sql(warehouse: Warehouse, people: File, scores: File) -> None:
     loaded(warehouse, people, scores)
 
     @aql.run_raw_sql
-    def insert(t: Table):  # noqa: ANN202 - as the SDK's users write it
+    def insert(t: Table):
         return "INSERT INTO {{ t }} (id, score) VALUES (4, 4.5)"
 
-    def query(t: Table):  # noqa: ANN202 - as the SDK's users write it
+    def query(t: Table):
         return "SELECT id, score FROM {{ t }} WHERE id > 2 ORDER BY id"
 
     with DAG("d") as dag:
@@ -199,8 +200,8 @@ def test_get_value_list(warehouse: Warehouse, people: File, scores: File) -> Non
     loaded(warehouse, people, scores)
 
     @aql.dataframe
-    def first(row: Any):  # noqa: ANN202 - as the SDK's users write it
-        return list(row)[0] * 10
+    def first(row: Any):
+        return row[0] * 10
 
     with DAG("d") as dag:
         sql = f"SELECT id FROM {warehouse.named('people')} ORDER BY id"
@@ -215,9 +216,7 @@ def test_append(warehouse: Warehouse, people: File, scores: File) -> None:
     """Rows are appended, the columns by name."""
     loaded(warehouse, people, scores)
     with DAG("d") as dag:
-        aql.append(
-            source_table=warehouse.table("scores"), target_table=warehouse.table("people"), columns={"id": "id"}
-        )
+        aql.append(source_table=warehouse.table("scores"), target_table=warehouse.table("people"), columns={"id": "id"})
     Run(dag).all()
 
     assert [(1, 2), (2, 2), (3, 2)] == warehouse.rows(
@@ -242,7 +241,7 @@ def test_merge(
     (tmp_path / "more.csv").write_text("id,name\n1,new\n9,nine\n")
 
     @aql.run_raw_sql
-    def unique(t: Table):  # noqa: ANN202 - as the SDK's users write it
+    def unique(t: Table):
         return "CREATE UNIQUE INDEX by_id ON {{ t }} (id)"
 
     with DAG("d") as dag:
@@ -266,7 +265,7 @@ def test_merge_is_all_or_nothing(warehouse: Warehouse, people: File, scores: Fil
     (tmp_path / "more.csv").write_text("id,name\n9,nine\n1,new\n")
 
     @aql.run_raw_sql
-    def unique(t: Table):  # noqa: ANN202 - as the SDK's users write it
+    def unique(t: Table):
         return "CREATE UNIQUE INDEX by_id ON {{ t }} (id)"
 
     with DAG("d") as dag:

@@ -8,12 +8,12 @@ Import it in the DAG file, before ``astro``; everything after that is what the A
     from astro.table import Table
 
 How it works: nothing of ``astro`` is imported here. A module of ``astro`` is changed in the moment in which it is first
-imported (``on_import``); each change is one module beside this one. ``asset(table)`` gives the asset of a table or file,
-for ``schedule=[asset(Table(...))]``.
+imported (``on_import``); each change is one module beside this one. ``asset(table)`` gives the asset of a table or
+file, for ``schedule=[asset(Table(...))]``.
 
-What it does not do: touch versions that its tests have not seen (``versions``), or let anything that cannot work pass in
-silence (``refusals``). Snowflake, BigQuery, Redshift, Databricks, MSSQL and MySQL go through the changes of the common
-base class only, which is unproven.
+What it does not do: touch versions that its tests have not seen (``versions``), or let anything that cannot work pass
+in silence (``refusals``). Snowflake, BigQuery, Redshift, Databricks, MSSQL and MySQL go through the changes of the
+common base class only, which is unproven.
 """
 
 from __future__ import annotations
@@ -25,5 +25,5 @@ __all__ = ["asset"]
 
 versions.check()
 refusals.check_configuration()
-refusals.guard_schedules()
+refusals.guard_assets()
 on_import.install()

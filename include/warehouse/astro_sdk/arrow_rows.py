@@ -1,7 +1,8 @@
 """Rows of CSV and Parquet files in batches, and batches as the CSV that Postgres' COPY takes.
 
-Values become what pandas would have made of them: a NaN of a Parquet file is missing. What it does not do: types without
-a plain counterpart in Postgres (lists, structs, maps, binary, unsigned 64 bits), for which ``column_types`` is None.
+Values become what pandas would have made of them: a NaN of a Parquet file is missing. What it does not do: types
+without a plain counterpart in Postgres (lists, structs, maps, binary, unsigned 64 bits), for which ``column_types`` is
+None.
 """
 
 from __future__ import annotations

@@ -43,22 +43,22 @@ class Dataset:
 
     __slots__ = ()
 
-    def refuse_to_schedule(self) -> NoReturn:
-        """Say how to schedule on a table or file.
+    def refuse_as_asset(self, place: str) -> NoReturn:
+        """Say how to use a table or file where Airflow wants an asset.
 
         Raises:
             AstroSdkRefused: always.
         """
         raise AstroSdkRefused(
-            "schedule",
+            place,
             f"it holds {self!r}",
-            rule="Airflow 3 schedules on assets, and a Table or File of the Astro SDK is none",
-            remedy="from include.warehouse.astro_sdk import asset; schedule=[asset(...)]",
+            rule="Airflow 3 wants an asset here, and a Table or File of the Astro SDK is none",
+            remedy=f"from include.warehouse.astro_sdk import asset; {place}=[asset(...)]",
         )
 
     def __or__(self, other: object) -> NoReturn:
         """Refuse ``Table(...) | other``."""
-        self.refuse_to_schedule()
+        self.refuse_as_asset("schedule")
 
     __ror__ = __and__ = __rand__ = __or__
 

@@ -22,17 +22,64 @@ _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 _POLL_SECONDS = 5.0
 
 
+class _Cleaning:
+    """What the operator does."""
+
+    makers: tuple[type[Any], ...]
+    tables_to_cleanup: list[Any]
+    run_immediately: bool
+    skip_on_failure: bool
+    task_id: str
+    dag: Any
+    log: Any
+    get_flat_relative_ids: Any
+
+    def execute(self, context: Any) -> None:
+        """Drop the tables."""
+        given = list(self.tables_to_cleanup)
+        if not given and not self.run_immediately:
+            self._wait(context)
+        if self.skip_on_failure and "failed" in self._states(context).values():
+            self.log.info("A task of the run failed: the temporary tables stay")
+            return
+        for table in _temporary(given or self._returned(context)):
+            self._drop(table)
+
+    def _drop(self, table: Any) -> None:
+        from astro.databases import create_database  # noqa: PLC0415 - when it is used
+
+        self.log.info("Dropping table %s", table.name)
+        create_database(conn_id=table.conn_id, table=table).drop_table(table)
+
+    def _wait(self, context: Any) -> None:
+        while running := sorted(task for task, state in self._states(context).items() if state not in _ENDED):
+            self.log.info("Waiting for %s", ", ".join(running))
+            time.sleep(_POLL_SECONDS)
+
+    def _states(self, context: Any) -> dict[str, str | None]:
+        ti, run = context["ti"], context["dag_run"]
+        states = ti.get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
+        # a teardown of another kind may come after this task
+        after = self.get_flat_relative_ids(upstream=False) | {self.task_id}
+        return {task: state for task, state in states.items() if task not in after}
+
+    def _returned(self, context: Any) -> Iterator[Any]:
+        for task in self.dag.tasks:
+            if issubclass(getattr(task, "operator_class", type(task)), self.makers):
+                # for a task that is mapped, or lies in a mapped group, the values of all its instances
+                yield context["ti"].xcom_pull(task_ids=[task.task_id])
+
+
 def replace_cleanup(module: ModuleType) -> None:
     """Fill ``astro.sql.operators.cleanup``."""
     from airflow.sdk.bases.decorator import get_unique_task_id  # noqa: PLC0415 - the finder stands before Airflow
+
     from astro.sql.operators.base_decorator import BaseSQLDecoratedOperator  # noqa: PLC0415 - when it is used
     from astro.sql.operators.base_operator import AstroSQLBaseOperator  # noqa: PLC0415 - when it is used
     from astro.sql.operators.dataframe import DataframeOperator  # noqa: PLC0415 - when it is used
     from astro.sql.operators.load_file import LoadFileOperator  # noqa: PLC0415 - when it is used
 
-    makers = (DataframeOperator, BaseSQLDecoratedOperator, LoadFileOperator)
-
-    class CleanupOperator(AstroSQLBaseOperator):  # type: ignore[misc] # the SDK carries no types
+    class CleanupOperator(_Cleaning, AstroSQLBaseOperator):  # type: ignore[misc] # the SDK carries no types
         """Drops temporary tables: those that are given, or every one that a task of the run returned.
 
         Args:
@@ -45,6 +92,7 @@ def replace_cleanup(module: ModuleType) -> None:
         """
 
         template_fields = ("tables_to_cleanup",)
+        makers = (DataframeOperator, BaseSQLDecoratedOperator, LoadFileOperator)
 
         def __init__(
             self,
@@ -61,41 +109,6 @@ def replace_cleanup(module: ModuleType) -> None:
             self.run_immediately, self.skip_on_failure = run_sync_mode, skip_on_failure
             task_id = task_id or get_unique_task_id("cleanup")
             super().__init__(task_id=task_id, retries=retries, retry_delay=retry_delay, **kwargs)
-
-        def execute(self, context: Any) -> None:
-            """Drop the tables."""
-            given = list(self.tables_to_cleanup)
-            if not given and not self.run_immediately:
-                self._wait(context)
-            if self.skip_on_failure and "failed" in self._states(context).values():
-                self.log.info("A task of the run failed: the temporary tables stay")
-                return
-            for table in _temporary(given or self._returned(context)):
-                self._drop(table)
-
-        def _drop(self, table: Any) -> None:
-            from astro.databases import create_database  # noqa: PLC0415 - when it is used
-
-            self.log.info("Dropping table %s", table.name)
-            create_database(conn_id=table.conn_id, table=table).drop_table(table)
-
-        def _wait(self, context: Any) -> None:
-            while running := sorted(task for task, state in self._states(context).items() if state not in _ENDED):
-                self.log.info("Waiting for %s", ", ".join(running))
-                time.sleep(_POLL_SECONDS)
-
-        def _states(self, context: Any) -> dict[str, str | None]:
-            ti, run = context["ti"], context["dag_run"]
-            states = ti.get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
-            # a teardown of another kind may come after this task
-            after = self.get_flat_relative_ids(upstream=False) | {self.task_id}
-            return {task: state for task, state in states.items() if task not in after}
-
-        def _returned(self, context: Any) -> Iterator[Any]:
-            for task in self.dag.tasks:
-                if issubclass(getattr(task, "operator_class", type(task)), makers):
-                    # for a task that is mapped, or lies in a mapped group, the values of all its instances
-                    yield context["ti"].xcom_pull(task_ids=[task.task_id])
 
     def cleanup(tables_to_cleanup: list[Any] | None = None, **kwargs: Any) -> CleanupOperator:
         """Drop temporary tables once they are needed no longer; without tables, those of the whole run."""

@@ -19,6 +19,6 @@ def change_databases(module: ModuleType) -> None:
     paths: dict[str, str] = vars(module)["CONN_TYPE_TO_MODULE_PATH"]
 
     def module_of(conn_id: str) -> str:
-        return paths[BaseHook.get_connection(conn_id).conn_type]
+        return paths[str(BaseHook.get_connection(conn_id).conn_type)]
 
     vars(module)["_get_conn"] = module_of

@@ -4,8 +4,8 @@ DuckDB locks its file for the process that opened it. Here the file is open only
 part of the SDK opens it in the same way (upstream's checks opened it a second time with other settings), and a process
 that finds it locked waits, 10 minutes by default: the connection's extra ``lock_timeout`` (seconds) says otherwise.
 
-Reading is native for CSV and Parquet (``native``); the memory for it is bounded. What it does not do: tables in schemas,
-which the SDK does not know on DuckDB either. A database in memory lives as long as the SDK's object for it.
+Reading is native for CSV and Parquet (``native``); the memory for it is bounded. What it does not do: tables in
+schemas, which the SDK does not know on DuckDB either. A database in memory lives as long as the SDK's object for it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _LOCK_TIMEOUT = 600.0
 _POLL_SECONDS = 0.05
+# what bounds the memory of a load
+_SETTINGS = {"memory_limit": "'256MB'", "preserve_insertion_order": "false", "threads": "2"}
 _TYPES = {"integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN", "text": "VARCHAR"}
 
 
@@ -39,6 +41,7 @@ def change_duckdb(module: ModuleType) -> None:
         """Opens the file as the SDK's database does."""
 
         engine: Engine
+        in_memory: bool
 
         def get_conn(self) -> Any:
             """Return a connection of the engine."""
@@ -50,6 +53,7 @@ def change_duckdb(module: ModuleType) -> None:
 
     def hook(database: Any) -> Any:
         made = OneOpenHook(duckdb_conn_id=database.conn_id)
+        made.in_memory = ":memory:" in made.get_uri()
         made.engine = _engine(made.get_uri(), _lock_timeout(made.get_connection(database.conn_id)))
         return made
 
@@ -74,6 +78,13 @@ class DuckdbTarget(Target):
         from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - heavy
 
         return (duckdb.Error, DBAPIError)
+
+    def own_columns(self) -> list[Any]:
+        """Return the columns that the SDK's table names; a key is no SERIAL, a type that DuckDB lacks."""
+        columns = super().own_columns()
+        for column in columns:
+            column.autoincrement = False
+        return columns
 
     def insert(self, frame: Any) -> None:
         """Append a frame's rows, column by name."""
@@ -103,7 +114,7 @@ class DuckdbTarget(Target):
 
     def _read_parquet(self, file: Any) -> int:
         with native.local_copy(file) as path:
-            quote = self.connection.dialect.identifier_preparer.quote
+            quote = self.connection.dialect.identifier_preparer.quote_identifier
             # pandas reads a NaN as missing, and so does the SDK
             columns = ", ".join(
                 f"nullif({quote(name)}, 'NaN') AS {quote(name)}" if is_float else quote(name)
@@ -117,15 +128,11 @@ class DuckdbTarget(Target):
             return self._insert(select)
 
     def _insert(self, select: str) -> int:
-        raw: Any = self.connection.connection.dbapi_connection
-        settings = {"memory_limit": "'256MB'", "preserve_insertion_order": "false", "threads": "2"}
-        for name, value in settings.items():
-            raw.execute(f"SET {name} = {value}")
-        try:
-            inserted = self.connection.exec_driver_sql(f"INSERT INTO {self.quoted} BY NAME {select}").fetchone()
-        finally:
-            for name in settings:
-                raw.execute(f"RESET {name}")
+        if not self.database.hook.in_memory:
+            # for the open file only, which ends with the transaction
+            for name, value in _SETTINGS.items():
+                self.connection.exec_driver_sql(f"SET {name} = {value}")
+        inserted = self.connection.exec_driver_sql(f"INSERT INTO {self.quoted} BY NAME {select}").fetchone()
         return int(inserted[0]) if inserted else 0
 
 
@@ -154,6 +161,9 @@ def _engine(uri: str, lock_timeout: float) -> Engine:
                     ) from error
             time.sleep(_POLL_SECONDS)
 
+    # a keyword such as AT is no reserved word, and still no column's name without quotes
+    keywords = duckdb.cursor().execute("SELECT keyword_name FROM duckdb_keywords()").fetchall()
+    engine.dialect.identifier_preparer.reserved_words.update(keyword for (keyword,) in keywords)
     return engine
 
 

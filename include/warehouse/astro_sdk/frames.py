@@ -3,8 +3,8 @@
 Upstream wrote JSON and read it back by guessing: ``"00123"`` became the number 123, a date the milliseconds since 1970.
 On Airflow 3 it takes its own class for needless, because the name of Airflow's default XCom backend is another one.
 
-What it does not do: store what is too large for the metadata database. ``max_dataframe_mem_for_xcom_db`` (kilobytes, 100
-by default) remains the limit with Airflow's default backend; a frame beyond it needs the object-storage backend.
+What it does not do: store what is too large for the metadata database. ``max_dataframe_mem_for_xcom_db`` (kilobytes,
+100 by default) remains the limit with Airflow's default backend; a frame beyond it needs the object-storage backend.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def serialize(frame: Any) -> dict[str, str]:
     Raises:
         AstroSdkRefused: the frame is too large for Airflow's metadata database.
     """
-    from astro.settings import MAX_DATAFRAME_MEMORY_FOR_XCOM_DB as LIMIT  # noqa: N811, PLC0415 - when it is used
+    from astro.settings import MAX_DATAFRAME_MEMORY_FOR_XCOM_DB as LIMIT  # noqa: PLC0415 - when it is used
 
     size = int(frame.memory_usage(deep=True).sum())
     if size >= LIMIT * 1024:

@@ -2,8 +2,8 @@
 
 Upstream drops the old table, makes the new one and fills it, each in a transaction of its own: a crash in the middle
 leaves half a table (astro-sdk#1816). Here all of it is one transaction, on each of the three engines; a rerun gives the
-same table. The columns' types come from the first file's first rows (``load_table_autodetect_rows_count``), as upstream;
-files of a pattern are loaded in the order of their names.
+same table. The columns' types come from the first file's first rows (``load_table_autodetect_rows_count``), as
+upstream; files of a pattern are loaded in the order of their names.
 
 How a file is loaded: natively, by the engine's own reader, where the engine has one for it (``native``) and
 ``use_native_support`` is on; else as a dataframe. What the native reader refuses is loaded as a dataframe if
@@ -73,17 +73,20 @@ class Target(ABC):
         if self.table.columns:
             import sqlalchemy  # noqa: PLC0415 - heavy
 
-            columns = [column._copy() for column in self.table.columns]  # noqa: SLF001 - a column has one table
             metadata = self.table.sqlalchemy_metadata
-            metadata.create_all(self.connection, tables=[sqlalchemy.Table(self.name, metadata, *columns)])
+            metadata.create_all(self.connection, tables=[sqlalchemy.Table(self.name, metadata, *self.own_columns())])
         else:
             create_empty_table(self.connection, self.table, frame, name=self.name)
         self.is_new = False
 
+    def own_columns(self) -> list[Any]:
+        """Return the columns that the SDK's table names, as columns that belong to no table yet."""
+        return [column._copy() for column in self.table.columns]  # noqa: SLF001 - a column has one table
+
     @property
     def quoted(self) -> str:
         """The table's name, with its schema, as SQL."""
-        quote = self.connection.dialect.identifier_preparer.quote
+        quote = self.connection.dialect.identifier_preparer.quote_identifier
         schema = self.table.metadata.schema if self.has_schemas else None
         return f"{quote(schema.lower())}.{quote(self.name)}" if schema else quote(self.name)
 
@@ -103,7 +106,7 @@ class Target(ABC):
     def insert(self, frame: Any) -> None:
         """Append a frame's rows to the table, which is there."""
 
-    def reader(self, file: Any) -> Callable[[], int] | None:  # noqa: ARG002, PLR6301 - for engines to override
+    def reader(self, file: Any) -> Callable[[], int] | None:  # noqa: ARG002 - for engines to override
         """Return what loads a file natively and gives the number of its rows, or None."""
         return None
 
@@ -208,12 +211,7 @@ def _load_natively(database: Any, files: list[Any], table: Any, if_exists: str, 
         with database.target(table, if_exists) as target:
             errors = target.native_errors
             for file in files:
-                read = target.reader(file)
-                if read is None:
-                    raise _NotNative
-                if read() == 0:
-                    message = "Can't load empty dataframe"
-                    raise ValueError(message)
+                _read(target, file)
     except _NotNative:
         return False
     except errors as error:
@@ -222,6 +220,15 @@ def _load_natively(database: Any, files: list[Any], table: Any, if_exists: str, 
         logger.warning("The database's own reader refuses the file, so pandas reads it: %s", error)
         return False
     return True
+
+
+def _read(target: Target, file: Any) -> None:
+    read = target.reader(file)
+    if read is None:
+        raise _NotNative
+    if read() == 0:
+        message = "Can't load empty dataframe"
+        raise ValueError(message)
 
 
 class _NotNative(Exception):

@@ -1,7 +1,7 @@
 """What native readers share: which files they take, a CSV's columns as pandas would see them, a copy on the disk.
 
-A native reader has to give the rows that pandas would have given: the kinds of the columns come from pandas' own look at
-the first rows, and the texts that pandas takes for missing are missing. CSV with load options, with a column that is
+A native reader has to give the rows that pandas would have given: the kinds of the columns come from pandas' own look
+at the first rows, and the texts that pandas takes for missing are missing. CSV with load options, with a column that is
 neither integer, number, boolean nor text, or with one column only (where pandas skips empty lines) is left to pandas.
 """
 

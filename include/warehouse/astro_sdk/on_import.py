@@ -1,8 +1,8 @@
 """Which module of ``astro`` is changed how, in the moment in which it is first imported.
 
-How it works: a finder in front of Python's own answers for ``astro`` and its modules. A *replaced* module never runs its
-own code; a *changed* one runs it and is then handed to its change. While a module of ``astro`` runs, the few names of
-Airflow 2 and SQLAlchemy 1 that it imports are there; afterwards they are gone again, so that nothing else sees them.
+How it works: a finder in front of Python's own answers for ``astro`` and its modules. A *replaced* module never runs
+its own code; a *changed* one runs it and is then handed to its change. While a module of ``astro`` runs, the few names
+of Airflow 2 and SQLAlchemy 1 that it imports are there; afterwards they are gone again, so that nothing else sees them.
 
 What it does not do: import anything of ``astro`` itself. A DAG file pays for what it uses.
 """
@@ -62,7 +62,7 @@ def install() -> None:
     """
     if any(isinstance(finder, _AstroFinder) for finder in sys.meta_path):
         return
-    # `astro` (as astro.__init__, too) is imported by Airflow, which asks every provider for its name; nothing in it needs a change
+    # `astro` itself, also as astro.__init__, is imported by Airflow, which asks every provider for its name
     early = sorted(name for name in sys.modules if name.startswith("astro.") and name != "astro.__init__")
     if early:
         raise AstroSdkRefused(
@@ -137,7 +137,6 @@ def _function(where: tuple[str, str]) -> Callable[..., None]:
 def _old_names() -> Iterator[None]:
     """Provide what the SDK imports by names that are gone."""
     import sqlalchemy.engine.row as rows  # noqa: PLC0415 - heavy, and astro needs it anyway
-
     from airflow.providers.common.sql.hooks.sql import DbApiHook  # noqa: PLC0415 - as above
 
     with _absent, warnings.catch_warnings():

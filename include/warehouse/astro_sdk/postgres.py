@@ -116,8 +116,9 @@ class PostgresTarget(Target):
         """
         quote = self.connection.dialect.identifier_preparer.quote
         columns = ", ".join(quote(name) for name in self._matched([str(name) for name in names]))
+        raw: Any = self.connection.connection
         with (
-            self.connection.connection.cursor() as cursor,
+            raw.cursor() as cursor,
             cursor.copy(f"COPY {self.quoted} ({columns}) FROM STDIN WITH (FORMAT csv)") as copy,
         ):
             for piece in pieces:
@@ -134,8 +135,8 @@ class PostgresTarget(Target):
         if None in matched:
             strange = [name for name, column in zip(names, matched, strict=True) if column is None]
             message = (
-                f"{self.quoted}: no column for {', '.join(strange)} among {', '.join(of_table)}. Rule: rows are matched "
-                "to columns by name. Remedy: rename the file's columns, or load with if_exists='replace'."
+                f"{self.quoted}: no column for {', '.join(strange)} among {', '.join(of_table)}. Rule: rows are "
+                "matched to columns by name. Remedy: rename the file's columns, or load with if_exists='replace'."
             )
             raise ValueError(message)
         return [name for name in matched if name is not None]

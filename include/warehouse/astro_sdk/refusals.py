@@ -58,22 +58,31 @@ def refuse_xcom_backend() -> NoReturn:
     )
 
 
-def guard_schedules() -> None:
-    """Let ``DAG(schedule=...)`` answer a table or file with the way to schedule on it."""
-    original = DAG.__init__
-    if hasattr(original, "__wrapped__"):
+def guard_assets() -> None:
+    """Let Airflow answer a table or file where it wants an asset with the way to give one.
+
+    Its own message for a schedule names no remedy; as an inlet or outlet it would keep a table as a text, in silence.
+    """
+    if hasattr(DAG.__init__, "__wrapped__"):
         return
+    original_init, original_add = DAG.__init__, DAG.add_task
 
-    @functools.wraps(original)
-    def guarded(self: DAG, *args: Any, **kwargs: Any) -> None:
-        _refuse_tables(kwargs.get("schedule"))
-        original(self, *args, **kwargs)
+    @functools.wraps(original_init)
+    def guarded_init(self: DAG, *args: Any, **kwargs: Any) -> None:
+        _refuse_tables("schedule", kwargs.get("schedule"))
+        original_init(self, *args, **kwargs)
 
-    DAG.__init__ = guarded  # type: ignore[method-assign] # Airflow's own message offers no remedy
+    @functools.wraps(original_add)
+    def guarded_add(self: DAG, task: Any) -> None:
+        for place in ("inlets", "outlets"):
+            _refuse_tables(place, getattr(task, place, None))
+        original_add(self, task)
+
+    DAG.__init__, DAG.add_task = guarded_init, guarded_add  # type: ignore[method-assign] # the one place for every DAG
 
 
-def _refuse_tables(schedule: Any) -> None:
-    elements: Iterable[Any] = schedule if isinstance(schedule, (list, tuple, set, frozenset)) else [schedule]
+def _refuse_tables(place: str, value: Any) -> None:
+    elements: Iterable[Any] = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
     for element in elements:
         if isinstance(element, Dataset):
-            element.refuse_to_schedule()
+            element.refuse_as_asset(place)

@@ -11,7 +11,8 @@ not fail before.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from include.warehouse.astro_sdk.xcoms import allow_through_xcom
 
@@ -34,16 +35,25 @@ def change_raw_sql(module: ModuleType) -> None:
 
 
 class Row(tuple[Any, ...]):
-    """One row of a result: a tuple that knows its columns' names."""
+    """One row of a result: a tuple that knows its columns' names.
+
+    Airflow rebuilds a tuple that it renders as ``type(row)(*values)``, so the names belong to a class of their own for
+    each list of columns (``Row.of``).
+    """
+
+    __slots__ = ()
 
     version: ClassVar[int] = 1
-    _names: tuple[str, ...]
+    _names: ClassVar[tuple[str, ...]] = ()
 
-    def __new__(cls, names: Iterable[str], values: Iterable[Any]) -> Row:
-        """Make a row of as many names as values."""
-        row = super().__new__(cls, values)
-        row._names = tuple(names)
-        return row
+    def __new__(cls, *values: Any) -> Self:
+        """Make a row of its values."""
+        return super().__new__(cls, values)
+
+    @staticmethod
+    def of(names: Iterable[str], values: Iterable[Any]) -> Row:
+        """Return a row with these columns."""
+        return _with_columns(tuple(names))(*values)
 
     def __getitem__(self, key: Any) -> Any:
         """Return a value by position or by its column's name."""
@@ -55,13 +65,12 @@ class Row(tuple[Any, ...]):
 
     def __getattr__(self, name: str) -> Any:
         """Return a value by its column's name."""
-        names = vars(self).get("_names", ())
-        if name in names:
+        if name in self._names:
             return self[name]
         raise AttributeError(name)
 
-    def __reduce__(self) -> tuple[type[Row], tuple[Any, ...]]:
-        return Row, (self._names, tuple(self))
+    def __reduce__(self) -> tuple[Callable[..., Row], tuple[Any, ...]]:
+        return Row.of, (self._names, tuple(self))
 
     def keys(self) -> tuple[str, ...]:
         """Return the columns' names."""
@@ -82,7 +91,14 @@ class Row(tuple[Any, ...]):
     @staticmethod
     def deserialize(data: dict[str, Any], version: int) -> Row:  # noqa: ARG004 - Airflow's signature
         """Return the row that XCom kept."""
-        return Row(data["names"], data["values"])
+        return Row.of(data["names"], data["values"])
+
+
+@cache
+def _with_columns(names: tuple[str, ...]) -> type[Row]:
+    # under Row's own name, by which XCom finds the class again
+    own = {"__slots__": (), "__module__": Row.__module__, "__qualname__": Row.__qualname__, "_names": names}
+    return type(Row.__name__, (Row,), own)
 
 
 def plain(value: Any) -> Any:
@@ -90,7 +106,7 @@ def plain(value: Any) -> Any:
     from sqlalchemy.engine import Row as SqlalchemyRow  # noqa: PLC0415 - heavy
 
     if isinstance(value, SqlalchemyRow):
-        return Row(value._fields, value)
+        return Row.of(value._fields, value)
     if isinstance(value, list):
         return [plain(each) for each in value]
     return value

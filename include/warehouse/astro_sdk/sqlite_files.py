@@ -1,7 +1,7 @@
 """SQLite: transactions that hold for tables too, and writers that wait for each other.
 
-Python's sqlite3 commits before each CREATE and DROP; with its own transactions switched off, SQLAlchemy begins them, and
-a load begins as a writer at once, so that two loads wait for each other instead of failing.
+Python's sqlite3 commits before each CREATE and DROP; with its own transactions switched off, SQLAlchemy begins them,
+and a load begins as a writer at once, so that two loads wait for each other instead of failing.
 
 What it does not do: read files natively; SQLite has no reader.
 """

@@ -129,7 +129,7 @@ def create_empty_table(
     connection: Connection, table: Any, frame: Any, *, name: str | None = None, if_exists: str = "fail"
 ) -> None:
     """Create a table with a dataframe's columns, in the transaction of the connection."""
-    from pandas.io.sql import SQLDatabase  # noqa: PLC0415 - heavy
+    from pandas.io.sql import SQLDatabase  # type: ignore[attr-defined] # noqa: PLC0415 - heavy; not in its stubs
 
     SQLDatabase(connection).prep_table(
         frame, name or table.name.lower(), schema=table.metadata.schema, if_exists=if_exists, index=False
@@ -168,7 +168,10 @@ def replace_table_from_select(
 
     The rows are selected before the old table is dropped, so that a statement may read the table that it replaces.
     """
-    name, new = database.get_table_qualified_name(table), database.get_table_qualified_name(table.create_similar_table())
+    name, new = (
+        database.get_table_qualified_name(table),
+        database.get_table_qualified_name(table.create_similar_table()),
+    )
     with database.transaction() as connection:
         for query in query_modifier.pre_queries:
             connection.execute(sqlalchemy.text(query), dict(parameters))

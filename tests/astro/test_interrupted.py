@@ -1,0 +1,145 @@
+"""A load that is killed in the middle leaves the old table, and the next one makes the new one.
+
+The loading process is real and is ended by SIGKILL. It loads a folder whose second file is a pipe: when the pipe is
+opened for reading, the first file's rows are in the transaction.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.astro.conftest import Warehouse
+
+# each case starts three processes that import Airflow: one case on each engine is enough for every day
+SLOW = pytest.mark.verify
+
+PROGRAM = """
+import sys
+import include.warehouse.astro_sdk
+from airflow.sdk import DAG
+from astro import sql as aql
+from astro.constants import FileType
+from astro.files import File
+from astro.table import Metadata, Table
+from tests.astro.runs import Run
+
+folder, schema, if_exists, native = sys.argv[1:]
+with DAG("d") as dag:
+    aql.load_file(
+        File(folder + "/*.csv", filetype=FileType.CSV),
+        Table("t", conn_id="warehouse", metadata=Metadata(schema=schema or None)),
+        if_exists=if_exists,
+        use_native_support=native == "True",
+    )
+Run(dag).all()
+"""
+
+
+@pytest.mark.parametrize("native", [True, pytest.param(False, marks=SLOW)])
+@pytest.mark.parametrize(
+    ("if_exists", "expected"),
+    [
+        ("replace", [(1, "new"), (2, "new")]),
+        pytest.param("append", [(0, "old"), (1, "new"), (2, "new")], marks=SLOW),
+    ],
+)
+def test_killed_in_the_middle_of_a_load(
+    warehouse: Warehouse,
+    tmp_path: Path,
+    if_exists: str,
+    expected: list[tuple[int, str]],
+    native: bool,  # noqa: FBT001 - a table's column
+) -> None:
+    """Never half of the new table; a rerun gives the whole one."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    new.mkdir()
+    (old / "1.csv").write_text("id,name\n0,old\n")
+    finish(start(warehouse, old, "replace", tmp_path))
+    (new / "1.csv").write_text("id,name\n1,new\n")
+    os.mkfifo(new / "2.csv")
+
+    loading = start(warehouse, new, if_exists, tmp_path, native=native)
+    with opened_by_the_reader(new / "2.csv", loading):
+        loading.send_signal(signal.SIGKILL)
+        loading.communicate()
+
+    assert -signal.SIGKILL == loading.returncode
+    assert [(0, "old")] == warehouse.content("t")
+    assert {"t"} == warehouse.tables()
+
+    (new / "2.csv").unlink()
+    (new / "2.csv").write_text("id,name\n2,new\n")
+    finish(start(warehouse, new, if_exists, tmp_path, native=native))
+    assert expected == warehouse.content("t")
+
+
+@SLOW
+def test_two_loads_of_a_table_at_once(warehouse: Warehouse, tmp_path: Path) -> None:
+    """Two runs of the same task wait for each other; both end well, and the table is whole."""
+    folder = tmp_path / "new"
+    folder.mkdir()
+    (folder / "1.csv").write_text("id,name\n" + "".join(f"{number},x\n" for number in range(20_000)))
+
+    for loading in [start(warehouse, folder, "replace", tmp_path) for _ in range(2)]:
+        finish(loading)
+
+    assert [(20_000, 199_990_000)] == warehouse.rows(f"SELECT COUNT(*), SUM(id) FROM {warehouse.named('t')}")
+    assert {"t"} == warehouse.tables()
+
+
+def start(
+    warehouse: Warehouse, folder: Path, if_exists: str, home: Path, *, native: bool = True
+) -> subprocess.Popen[str]:
+    """Start a process that loads a folder's files into the table t."""
+    environment = {**os.environ, "AIRFLOW_HOME": str(home / "airflow"), "PYTHONPATH": os.getcwd()}  # noqa: PTH109 - a text
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(folder), warehouse.schema or "", if_exists, str(native)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(loading: subprocess.Popen[str]) -> None:
+    """Wait for a process that has to end well."""
+    said, _ = loading.communicate(timeout=120)
+    assert 0 == loading.returncode, said
+
+
+class opened_by_the_reader:  # noqa: N801 - reads as a statement
+    """Opens a pipe for writing as soon as the loading process has opened it for reading.
+
+    Args:
+        pipe: The pipe.
+        loading: The process, which must not end before.
+    """
+
+    def __init__(self, pipe: Path, loading: subprocess.Popen[str]) -> None:
+        self._pipe, self._loading, self._end = pipe, loading, -1
+
+    def __enter__(self) -> None:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                self._end = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:  # nobody reads yet
+                assert self._loading.poll() is None, self._loading.communicate()[0]
+                assert time.monotonic() < deadline, "nobody read the pipe"
+                time.sleep(0.02)
+            else:
+                return
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._end)
