@@ -15,10 +15,10 @@ import google.auth
 import google.auth.transport.requests
 import grpc
 import requests
-from airflow.models import Connection, Variable
 from airflow.providers.google.cloud.hooks.gcs import GCSHook
 from airflow.providers.google.cloud.hooks.secret_manager import GoogleCloudSecretManagerHook
 from airflow.providers.google.cloud.secrets.secret_manager import CloudSecretManagerBackend
+from airflow.sdk import Connection, Variable
 from google.cloud import secretmanager, storage
 
 answer: dict[str, Any] = {}
@@ -50,7 +50,7 @@ backend = CloudSecretManagerBackend()
 answer["connection"] = backend.get_conn_value("database")
 answer["variable"] = backend.get_variable("colour")
 answer["missing"] = [backend.get_variable("none"), backend.get_variable("not valid"), backend.get_config("none")]
-answer["Airflow's own"] = [Variable.get("colour"), Connection.get_connection_from_secrets("database").host]
+answer["Airflow's own"] = [Variable.get("colour"), Connection.get("database").host]
 accessed = GoogleCloudSecretManagerHook().access_secret(secret_id="airflow-variables-colour")  # noqa: S106 - its name
 answer["hook"] = accessed.payload.data.decode()
 
