@@ -26,7 +26,7 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports im
 
 from benchmarks.localcloud_persistence import memory, processor_seconds
 from localcloud.gcp.clients import PROJECT_ID
-from tests.contract.gcp_around.conftest import GoogleClients
+from tests.contract.google_cloud.conftest import GoogleClients
 from tests.contract.local_cloud import LocalCloud
 
 if TYPE_CHECKING:

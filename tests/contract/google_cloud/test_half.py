@@ -23,7 +23,7 @@ from localcloud.gcp.clients import PROJECT_ID, google_environment
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.contract.gcp_around.conftest import GoogleClients, StartGoogle
+    from tests.contract.google_cloud.conftest import GoogleClients, StartGoogle
 
 PARENT = f"projects/{PROJECT_ID}"
 

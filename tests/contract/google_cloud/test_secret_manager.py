@@ -19,7 +19,7 @@ from tests.contract.local_cloud import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.contract.gcp_around.conftest import GoogleClients
+    from tests.contract.google_cloud.conftest import GoogleClients
 
 PARENT = f"projects/{PROJECT_ID}"
 State = SecretVersion.State

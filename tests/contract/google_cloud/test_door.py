@@ -20,12 +20,15 @@ from google.cloud.resourcemanager_v3 import ProjectsClient
 from google.cloud.resourcemanager_v3.services.projects.transports import ProjectsGrpcTransport
 
 from localcloud.gcp.clients import PROJECT_ID, PROJECT_NUMBER
-from tests.contract.gcp_around.conftest import PATIENCE, PROGRAMS
+from tests.contract.google_cloud.conftest import PATIENCE, PROGRAMS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.contract.gcp_around.conftest import GoogleClients
+    from tests.contract.google_cloud.conftest import GoogleClients
+
+
+BACKEND = "airflow.providers.google.cloud.secrets.secret_manager.CloudSecretManagerBackend"
 
 
 def _behind_the_wall(tmp_path: Path, program: str) -> dict[str, Any]:
@@ -37,6 +40,7 @@ def _behind_the_wall(tmp_path: Path, program: str) -> dict[str, Any]:
         "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
         "HOME": str(tmp_path),
         "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__SECRETS__BACKEND": BACKEND,
         "PYTHONWARNINGS": "ignore",
     }
     done = subprocess.run(
@@ -73,6 +77,7 @@ def test_a_task_leaves_nothing_outside(tmp_path: Path) -> None:
         "connection": "postgres://here",
         "variable": "blue",
         "missing": [None, None, None],
+        "Airflow's own": ["blue", "here"],
         "hook": "blue",
         "asynchronous": "blue",
         "object": "value",

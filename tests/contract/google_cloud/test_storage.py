@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from google.cloud.storage import Bucket, Client
 
-    from tests.contract.gcp_around.conftest import GoogleClients
+    from tests.contract.google_cloud.conftest import GoogleClients
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.contract.gcp_around.conftest import run_program
+from tests.contract.google_cloud.conftest import run_program
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.contract.gcp_around.conftest import GoogleClients
+    from tests.contract.google_cloud.conftest import GoogleClients
 
 
 def test_transfers(google_cloud: GoogleClients, tmp_path: Path) -> None:
@@ -39,6 +39,7 @@ def test_transfers(google_cloud: GoogleClients, tmp_path: Path) -> None:
         "back": "a.csv",
         "composed": "a.csvb.csv",
         "size": 10,
+        "token": True,
         "async": "by a trigger",
         "file": "by a file system",
         "folders": [
