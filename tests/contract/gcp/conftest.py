@@ -11,9 +11,9 @@ StartVertex = Callable[[], LocalVertex]
 
 
 @pytest.fixture(scope="session")
-def storage() -> Iterator[Storage]:
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
     """Return a Cloud Storage with the bucket `models`."""
-    running = Storage()
+    running = Storage(tmp_path_factory.mktemp("storage") / "root")
     yield running
     running.end()
 

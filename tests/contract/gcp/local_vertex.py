@@ -2,11 +2,8 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,33 +45,19 @@ _PROCESS = Path(__file__).with_name("vertex_process.py")
 
 
 class Storage:
-    """A Cloud Storage emulator in memory."""
+    """The local Cloud Storage over a folder."""
 
-    def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.endpoint = f"http://127.0.0.1:{port}"
-        program = "from gcp_storage_emulator.__main__ import main; main()"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", program, "start", "--host", "127.0.0.1", "--port", str(port), "--in-memory", "-q"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        until(self._answers, "Cloud Storage to answer")
+    def __init__(self, folder: Path) -> None:
+        program = Path(__file__).with_name("storage_process.py")
+        self.process = subprocess.Popen([sys.executable, str(program), str(folder)], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.endpoint = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
         self.client: Any = storage.Client(
             project=PROJECT,
             credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call] # Google's
             client_options={"api_endpoint": self.endpoint},
         )
         self.client.create_bucket(BUCKET)
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.endpoint}/storage/v1/b?project={PROJECT}", timeout=2):  # noqa: S310 - ours
-                return True
-        except (urllib.error.URLError, OSError):
-            return False
 
     def put(self, key: str, body: str | bytes) -> str:
         """Write an object; return its address."""
@@ -94,6 +77,8 @@ class Storage:
         """End it."""
         self.process.kill()
         self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
 
 class LocalVertex:

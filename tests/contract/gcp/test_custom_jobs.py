@@ -147,6 +147,15 @@ model.mkdir(parents=True)
     assert b"weights" == storage.get("folder/out/model/model.txt")
 
 
+def test_a_bucket_that_does_not_exist(local: LocalVertex) -> None:
+    """A job that leaves files for a bucket that does not exist fails, and its error names the bucket."""
+    script = (
+        "import pathlib; pathlib.Path('/gcs/no-such-bucket').mkdir(); pathlib.Path('/gcs/no-such-bucket/a').touch()"
+    )
+    job = local.finished(local.run(spec(python(script)), "no bucket"))
+    assert ("FAILED", "gs://no-such-bucket/a: no such object or bucket") == (state_of(job), job.error.message)
+
+
 def test_google_clients_in_a_job(local: LocalVertex, storage: Storage) -> None:
     """A program reaches the cloud that it runs in with Google's own client."""
     script = """

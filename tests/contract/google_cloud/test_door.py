@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from tests.contract.google_cloud.conftest import GoogleClients
 
 
+BACKEND = "airflow.providers.google.cloud.secrets.secret_manager.CloudSecretManagerBackend"
+
+
 def _behind_the_wall(tmp_path: Path, program: str) -> dict[str, Any]:
     """Run a cloud and a program in a network of their own; return the program's answer and where packets went."""
     unshare = shutil.which("unshare")
@@ -37,6 +40,7 @@ def _behind_the_wall(tmp_path: Path, program: str) -> dict[str, Any]:
         "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
         "HOME": str(tmp_path),
         "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__SECRETS__BACKEND": BACKEND,
         "PYTHONWARNINGS": "ignore",
     }
     done = subprocess.run(
@@ -73,6 +77,7 @@ def test_a_task_leaves_nothing_outside(tmp_path: Path) -> None:
         "connection": "postgres://here",
         "variable": "blue",
         "missing": [None, None, None],
+        "Airflow's own": ["blue", "here"],
         "hook": "blue",
         "asynchronous": "blue",
         "object": "value",

@@ -39,6 +39,7 @@ def test_transfers(google_cloud: GoogleClients, tmp_path: Path) -> None:
         "back": "a.csv",
         "composed": "a.csvb.csv",
         "size": 10,
+        "token": True,
         "async": "by a trigger",
         "file": "by a file system",
         "folders": [

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from localcloud.engine.archives import ArchiveError, pack, unpack
+from localcloud.engine.cluster import wait_for_cluster
 from localcloud.engine.environments import EnvironmentBuildError, Environments, EnvironmentSpec
 from localcloud.engine.isolation import PathIsolation, choose_isolation
-from localcloud.engine.processes import StopRequest
+from localcloud.engine.processes import Cause, JobProcess, StopRequest
 from localcloud.engine.slots import Slots
 from localcloud.engine.store import JobStatus, JobStore
 from localcloud.engine.tree import JobTree
@@ -156,3 +157,33 @@ def test_a_folder_at_a_path_that_the_machine_has_not(tmp_path: Path) -> None:
     assert done.stdout.removesuffix(f"{tree.ml}\n").removesuffix("/opt/ml\n") == "givenown"
     assert (shared / "made.txt").read_text() == "made\n"
     assert not Path("/gcs-of-a-test").exists()
+
+
+def test_mounted_folders_where_paths_are_rewritten(tmp_path: Path) -> None:
+    """Without namespaces a mounted folder's path is replaced like /opt/ml, in arguments and in variables."""
+    tree, shared = JobTree(tmp_path / "tree"), tmp_path / "shared"
+    mounts = {"/gcs": shared}
+    isolation = PathIsolation()
+    argv = isolation.command(tree, ["cat", "/gcs/bucket/a", "/gcsx", "/opt/ml/b"], "/opt/ml", mounts=mounts)
+    assert argv == ["cat", f"{shared}/bucket/a", "/gcsx", f"{tree.ml}/b"]
+    variables = isolation.environment(tree, {"DATA": "/gcs/bucket", "OTHER": "gs://bucket"}, mounts)
+    assert variables == {"DATA": f"{shared}/bucket", "OTHER": "gs://bucket"}
+
+
+def test_one_program_leads_a_cluster(tmp_path: Path) -> None:
+    """Where the first program leads, its success ends the others and is the cluster's; its failure is, too."""
+
+    def start(script: str) -> JobProcess:
+        return JobProcess(
+            ["/bin/sh", "-c", script],
+            directory=tmp_path,
+            environment={"PATH": "/usr/bin:/bin"},
+            on_line=lambda _: None,
+            kill_rest=lambda: None,
+        )
+
+    ending = wait_for_cluster([start("exit 0"), start("sleep 600")], StopRequest(), limit=60, grace=1, led=True)
+    assert (ending.cause, ending.failed) == (Cause.EXITED, None)
+    ending = wait_for_cluster([start("sleep 600"), start("exit 3")], StopRequest(), limit=60, grace=1, led=True)
+    assert ending.failed is not None
+    assert (ending.failed[0], ending.failed[1].exit_code) == (1, 3)

@@ -91,6 +91,12 @@ def test_filters_that_cannot_be_understood(text: str) -> None:
     assert repr(text) in str(refused.value)
 
 
+def test_a_filter_by_id() -> None:
+    """A resource is found by the last part of its name."""
+    model = pb.Model(name="projects/p/locations/l/models/7")
+    assert [True, False, True] == [compile_filter(text)(model) for text in ('model="7"', "model=8", "model!=8")]
+
+
 @given(TEXTS.filter(lambda text: "*" not in text))
 def test_a_quoted_value_is_compared_as_it_is(text: str) -> None:
     """Any text can be asked for between quotes, with backslashes before quotes and backslashes."""

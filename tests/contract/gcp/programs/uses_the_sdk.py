@@ -211,8 +211,14 @@ def experiment():
 
 
 @flow
-def tensorboard():
+def time_series():
     aiplatform.init(project=PROJECT, experiment="with-tensorboard")
+    with aiplatform.start_run("run-1") as run:
+        for step, loss in enumerate((3.0, 2.0, 1.0), 1):
+            run.log_time_series_metrics({"loss": loss}, step=step)
+        frame = run.get_time_series_data_frame()
+    boards = aiplatform.Tensorboard.list()
+    return {"loss": list(frame["loss"]), "steps": [int(step) for step in frame["step"]], "boards": len(boards)}
 
 
 @flow

@@ -1,7 +1,7 @@
 """Uses the Google half as a task does, by variables alone, with nothing replaced; then tries what must be refused.
 
-Airflow's secrets backend and hooks, the default credentials with a token of the token endpoint, and the question that
-google-auth asks in the background. Prints what came of it as one line of JSON.
+Airflow's secrets backend, which its configuration has to name, and hooks; the default credentials with a token of the
+token endpoint, and the question that google-auth asks in the background. Prints what came of it as one line of JSON.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ import requests
 from airflow.providers.google.cloud.hooks.gcs import GCSHook
 from airflow.providers.google.cloud.hooks.secret_manager import GoogleCloudSecretManagerHook
 from airflow.providers.google.cloud.secrets.secret_manager import CloudSecretManagerBackend
+from airflow.sdk import Connection, Variable
 from google.cloud import secretmanager, storage
 
 answer: dict[str, Any] = {}
@@ -49,6 +50,7 @@ backend = CloudSecretManagerBackend()
 answer["connection"] = backend.get_conn_value("database")
 answer["variable"] = backend.get_variable("colour")
 answer["missing"] = [backend.get_variable("none"), backend.get_variable("not valid"), backend.get_config("none")]
+answer["Airflow's own"] = [Variable.get("colour"), Connection.get("database").host]
 accessed = GoogleCloudSecretManagerHook().access_secret(secret_id="airflow-variables-colour")  # noqa: S106 - its name
 answer["hook"] = accessed.payload.data.decode()
 

@@ -89,6 +89,7 @@ async def look() -> str:
 
     async with ClientSession() as session:
         client = await GCSAsyncHook().get_storage_client(session)
+        answer["token"] = str(await client.token.get()).startswith("localcloud.")
         await client.upload("target", "async", b"by a trigger")
         return str((await client.download("target", "async")).decode())
 

@@ -111,6 +111,14 @@ class Resources:
         with self._lock:
             self._connection.execute("DELETE FROM vertex_resources WHERE substr(name, -?) = ?", (len(end), end))
 
+    def remove_below(self, name: str) -> None:
+        """Remove all that lies below a resource, however deep, except for the operations on it."""
+        with self._lock:
+            self._connection.execute(
+                "DELETE FROM vertex_resources WHERE substr(parent, 1, ?) IN (?, ?) AND collection != 'operations'",
+                (len(name) + 1, name, f"{name}/"),
+            )
+
     def remove_under(self, parent: str) -> None:
         """Remove what lies directly below a resource, except for the operations on it."""
         with self._lock:

@@ -17,6 +17,7 @@ from localcloud.gcp.vertex.models.evaluations import Evaluations
 from localcloud.gcp.vertex.pipelines.api import TrainingPipelines
 from localcloud.gcp.vertex.server import Certificate, Method, Router, VertexServer
 from localcloud.gcp.vertex.surroundings import Surroundings
+from localcloud.gcp.vertex.tensorboards.api import Tensorboards
 from localcloud.gcp.vertex.tuning.api import TuningJobs
 
 _JOBS = ("customJobs", "trainingPipelines", "batchPredictionJobs", "hyperparameterTuningJobs")
@@ -47,6 +48,7 @@ class Vertex:
             endpoints,
             Predictions(endpoints, models),
             Metadata(surroundings),
+            Tensorboards(surroundings),
         )
         self._methods: dict[str, Method] = {name: method for part in parts for name, method in part.methods().items()}
         self._servers: list[VertexServer] = []

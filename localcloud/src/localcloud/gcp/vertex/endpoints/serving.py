@@ -33,6 +33,7 @@ class Deployment:
 
     def __init__(self, surroundings: Surroundings, endpoint: str, deployed: Any, model: Any) -> None:
         """Start it; `deployed` and `model` are the API's messages."""
+        self._arguments = (surroundings, endpoint, deployed, model)
         self._surroundings = surroundings
         self._model = model
         self.error = ""
@@ -47,6 +48,15 @@ class Deployment:
         hosts = [Host(f"replica-{n}", machine.memory, machine.processors, machine_type) for n in range(replicas)]
         self._job = surroundings.engine.prepare("endpoint", deployed.id, hosts)
         surroundings.engine.submit(self._job, self._live, needs_slot=False, on_defect=self._on_defect)
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether its containers were ended by somebody else's reset of the engine."""
+        return self._job.stop.abandoned
+
+    def again(self) -> "Deployment":
+        """Return the same deployment, started anew."""
+        return Deployment(*self._arguments)
 
     def close(self) -> None:
         """End the containers and wait for it."""
@@ -143,6 +153,7 @@ class Deployments:
     def __init__(self) -> None:
         """Start without any."""
         self._deployments: dict[tuple[str, str], Deployment] = {}
+        self._lock = threading.Lock()
 
     def keep(self, endpoint: str, deployed_model: str, deployment: Deployment) -> Deployment | None:
         """Serve by a deployment from now on; return the one that did before."""
@@ -156,7 +167,10 @@ class Deployments:
         Raises:
             ContainerError: None does.
         """
-        found = self._deployments.get((endpoint, deployed_model))
+        with self._lock:
+            found = self._deployments.get((endpoint, deployed_model))
+            if found is not None and found.was_interrupted:
+                found = self._deployments[endpoint, deployed_model] = found.again()
         if found is None:
             raise ContainerError(_NONE_RUNS)
         return found.choose()

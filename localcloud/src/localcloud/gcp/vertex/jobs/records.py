@@ -58,6 +58,12 @@ def finish(resources: Resources, name: str, end: JobEnd, change: Change = lambda
 def close_interrupted(resources: Resources, collection: str) -> None:
     """Fail the jobs of a collection that were running when an earlier server ended."""
     for record in resources.all(collection):
-        if (state := state_of(record)) not in FINAL:
-            message = f"Internal error: the local cloud was stopped while the job was {state}."
-            finish(resources, record.name, JobEnd("FAILED", INTERNAL, message))
+        close_one(resources, record.name)
+
+
+def close_one(resources: Resources, name: str) -> None:
+    """Fail a job that the end of the cloud has interrupted."""
+    record = resources.get(name)
+    if record is not None and (state := state_of(record)) not in FINAL:
+        message = f"Internal error: the local cloud was stopped while the job was {state}."
+        finish(resources, name, JobEnd("FAILED", INTERNAL, message))

@@ -2,7 +2,8 @@
 
 How it works: a job's work is called by the engine and returns how it ended; whatever it raises is turned into an end as
 well, so that no record stays open. A job that asks to be cancelled enters CANCELLING and ends as CANCELLED, whatever
-broke because of it. When the cloud itself ends, records are left as they are: the next server closes them.
+broke because of it. When the cloud itself ends or is reset, its jobs fail; what a killed server leaves open, the next
+one closes in the same words.
 """
 
 import threading
@@ -47,11 +48,13 @@ class RunningJobs:
 
         def until_end(job: Job) -> Outcome:
             end = _conclude(job, work)
-            self._end(name, end, abandoned=job.stop.abandoned)
+            if job.stop.abandoned:
+                records.close_one(self._resources, name)
+            self._end(name, end)
             return Outcome(_STATUS.get(end.state, JobStatus.FAILED), end.message or None)
 
         def on_defect(reason: str) -> None:
-            self._end(name, JobEnd("FAILED", INTERNAL, f"Internal error: localcloud: {reason}"), abandoned=False)
+            self._end(name, JobEnd("FAILED", INTERNAL, f"Internal error: localcloud: {reason}"))
 
         job = self._engine.prepare(kind, id_of(name), hosts)
         self._jobs[name], self._ended[name] = job, ended
@@ -73,9 +76,8 @@ class RunningJobs:
         if ended is not None:
             ended.wait()
 
-    def _end(self, name: str, end: JobEnd, *, abandoned: bool) -> None:
-        if not abandoned:
-            records.finish(self._resources, name, end)
+    def _end(self, name: str, end: JobEnd) -> None:
+        records.finish(self._resources, name, end)
         self._jobs.pop(name, None)
         ended = self._ended.pop(name, None)
         if ended is not None:

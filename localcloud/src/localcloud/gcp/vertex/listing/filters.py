@@ -2,7 +2,8 @@ r"""Filters of list requests: `display_name="x" AND labels.team:* AND create_tim
 
 The grammar is that of AIP-160 as far as Vertex AI documents it for its lists: comparisons by `=`, `!=`, `<`, `<=`,
 `>`, `>=` and `:` (has), joined by AND, OR and NOT (or `-`) and parentheses; OR binds tighter than AND. A `*` in a text
-stands for anything. Fields are the message's own, by their names in proto or JSON; enumerations are compared by name.
+stands for anything. Fields are the message's own, by their names in proto or JSON; enumerations are compared by name. A field
+of the message's own name, as `model` of a Model, is the last part of its resource name.
 
 Several values of one comparison are joined by commas, any of which will do. A list may have functions of one text, as
 in `in_context("…")`.
@@ -22,6 +23,7 @@ from google.protobuf import timestamp_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
 from localcloud.gcp.vertex.errors import InvalidArgumentError
+from localcloud.gcp.vertex.names import id_of
 
 Predicate = Callable[[Any], bool]
 Functions = Mapping[str, Callable[[Any, str], bool]]
@@ -122,6 +124,9 @@ class _Parser:
 
     def _compare(self, message: Any, path: Sequence[str], operator: str, wanted: str) -> bool:
         holder, descriptor = message, message.DESCRIPTOR
+        own = descriptor.name.lower()
+        if [own] == list(path) and own not in descriptor.fields_by_name:
+            return _compare_text(id_of(message.name), operator, wanted)
         for number, part in enumerate(path):
             field = descriptor.fields_by_name.get(part) or descriptor.fields_by_camelcase_name.get(part)
             if field is None:

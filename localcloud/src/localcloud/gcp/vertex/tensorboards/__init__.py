@@ -1,0 +1,1 @@
+"""TensorBoards: the metrics over time of experiments."""
