@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from tests.astro.conftest import Warehouse
 
-# each case starts three processes that import Airflow: one case on each engine is enough for every day
+# each case starts three processes that import Airflow: one is enough for every day
 SLOW = pytest.mark.verify
+OTHERS = ("sqlite", "postgres")
 
 PROGRAM = """
 import sys
@@ -45,6 +46,7 @@ Run(dag).all()
 """
 
 
+@pytest.mark.parametrize("warehouse", ["duckdb", *(pytest.param(name, marks=SLOW) for name in OTHERS)], indirect=True)
 @pytest.mark.parametrize("native", [True, pytest.param(False, marks=SLOW)])
 @pytest.mark.parametrize(
     ("if_exists", "expected"),

@@ -150,6 +150,7 @@ def test_the_configured_xcom_backend(monkeypatch: pytest.MonkeyPatch) -> None:
         refusals.check_configuration()
 
 
+@pytest.mark.verify  # starts a process that imports Airflow
 def test_refusals_come_at_import(tmp_path: Path) -> None:
     """A DAG file with the bridge is an import error that says what is wrong."""
     answer = python("import include.warehouse.astro_sdk", tmp_path, AIRFLOW__ASTRO_SDK__XCOM_STORAGE_URL="s3://b")
@@ -163,6 +164,7 @@ def test_the_sdks_own_xcom_backend() -> None:
         importlib.import_module("astro.custom_backend.astro_custom_backend")
 
 
+@pytest.mark.verify  # starts a process that imports Airflow
 def test_astro_before_the_bridge(tmp_path: Path) -> None:
     """A module of astro that was imported before cannot be changed any more."""
     program = "import astro.constants, include.warehouse.astro_sdk"

@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pytest
 from airflow.sdk import DAG
 
 from tests.astro.runs import Run
@@ -16,9 +17,12 @@ from astro.files import File, get_file_list
 if TYPE_CHECKING:
     from tests.astro.conftest import Warehouse
 
+# a client for S3 costs half a second, and the SDK makes many: one engine is enough for every day
+EVERY_ENGINE = ["duckdb", *(pytest.param(name, marks=pytest.mark.verify) for name in ("sqlite", "postgres"))]
 ROWS = [(1, "x"), (2, None)]
 
 
+@pytest.mark.parametrize("warehouse", EVERY_ENGINE, indirect=True)
 def test_in_and_out(warehouse: Warehouse, object_store: Any) -> None:
     """CSV, Parquet and JSON lines become tables; a table becomes an object of each kind."""
     frame = pd.DataFrame(ROWS, columns=["id", "name"])
@@ -55,6 +59,7 @@ def test_in_and_out(warehouse: Warehouse, object_store: Any) -> None:
     assert [1, 2] == pd.read_parquet(io.BytesIO(read["parquet"]))["id"].tolist()
 
 
+@pytest.mark.verify
 def test_a_prefix(warehouse: Warehouse, object_store: Any) -> None:
     """All objects below a prefix are one table, or a list of files to map over."""
     for number in range(3):
