@@ -49,6 +49,8 @@ _OVERLAPS_IN_AN_INTERVAL = 3
 _SAVED_INTERVALS = 2
 _PAGE = 100
 _LONGEST_PAUSE_SECONDS = 300.0
+# beyond these the pause is the longest one, and an outage of days would overflow
+_DOUBLINGS = 12
 _PATIENCE = 3
 _PASSES = frozenset({429, 500, 502, 503, 504})
 _JITTER = 0.1
@@ -200,7 +202,7 @@ class StatusBoard:
                 if not _passes(error) and failures >= _PATIENCE:
                     self._refuse(error)
                     failures = 0
-                pause = min(_LONGEST_PAUSE_SECONDS, self._interval * 2**failures)
+                pause = min(_LONGEST_PAUSE_SECONDS, self._interval * 2 ** min(failures, _DOUBLINGS))
                 log.warning("Status calls failed %d times, next in at most %.0f s: %s", failures, pause, error)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads calls
 

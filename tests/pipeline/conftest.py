@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,14 +46,23 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
 
 @pytest.fixture(scope="session")
 def laptop_of_airflow_3_2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
-    """The same with the Airflow, the provider and the Python of an older managed platform."""
-    yield from run_laptop(tmp_path_factory.mktemp("airflow-3.2"), PROJECT / ".local" / "airflow-3.2" / "bin" / "python")
+    """The same with the Airflow, the provider, the Python and the kind of database of an older managed platform."""
+    folder = tmp_path_factory.mktemp("airflow-3.2")
+    with postgres(folder) as database:
+        yield from run_laptop(folder, PROJECT / ".local" / "airflow-3.2" / "bin" / "python", database)
 
 
 @pytest.fixture(scope="session")
 def laptop_on_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
-    """The same on Postgres, which several schedulers may share, as they do on managed platforms."""
+    """The first one on Postgres, which several schedulers may share, as they do on managed platforms."""
     folder = tmp_path_factory.mktemp("postgres")
+    with postgres(folder) as database:
+        yield from run_laptop(folder, Path(sys.executable), database)
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """Run a Postgres below a folder while the block runs; give SQLAlchemy's address of it."""
     with pytest.MonkeyPatch.context() as patch:
         # where the server's package keeps its locks
         patch.setenv("XDG_RUNTIME_DIR", str(folder))
@@ -60,14 +70,13 @@ def laptop_on_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lap
 
         server = get_server(folder / "data", cleanup_mode="stop")
     try:
-        database = server.get_uri().replace("postgresql:", "postgresql+psycopg2:", 1)
-        yield from run_laptop(folder, Path(sys.executable), postgres=database)
+        yield server.get_uri().replace("postgresql:", "postgresql+psycopg2:", 1)
     finally:
         server.cleanup()
 
 
-def run_laptop(folder: Path, python: Path, postgres: str | None = None) -> Iterator[Laptop]:
-    """Run a local cloud and an Airflow until the generator is closed."""
+def run_laptop(folder: Path, python: Path, database: str | None = None) -> Iterator[Laptop]:
+    """Run a local cloud and an Airflow until the generator is closed; its database is a file, or a Postgres."""
     with LocalCloud(folder / "cloud") as cloud:
         client = Laptop(cloud, None).client("secretsmanager")  # type: ignore[arg-type] # only its cloud is used
         for place in ("dag_processor", "task", "triggerer"):
@@ -85,7 +94,7 @@ def run_laptop(folder: Path, python: Path, postgres: str | None = None) -> Itera
                 "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
             },
             python=python,
-            postgres=postgres,
+            postgres=database,
         )
         with Airflow(profile) as airflow:
             laptop = Laptop(cloud, airflow)

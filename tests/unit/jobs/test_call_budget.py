@@ -36,8 +36,20 @@ def test_no_stretch_of_time_has_more_calls_than_its_share_and_the_saved_ones(pau
             assert last - first + 1 <= SAVED + 1 + RATE * (made[last] - made[first]) + 1e-6
 
 
+@given(pauses=st.lists(st.floats(0, 200), min_size=1, max_size=60))
+def test_the_average_since_the_start_never_exceeds_the_rate(pauses: list[float]) -> None:
+    """Whatever the pauses between the wishes to call: no call comes before its share of time is over."""
+    clock = Clock()
+    begin = clock.now
+    budget = CallBudget(RATE, SAVED, clock)
+    for number, pause in enumerate(pauses, start=1):
+        clock.now += pause
+        clock.now += budget.wait_seconds()
+        assert number <= RATE * (clock.now - begin) + 1e-6
+
+
 def test_calls_without_a_pause_come_at_the_rate() -> None:
-    """They come five seconds apart, the first one too, so from the start on the average is never above the rate."""
+    """They come five seconds apart, the first one too."""
     clock = Clock()
     budget = CallBudget(RATE, SAVED, clock)
     waits = []
