@@ -38,8 +38,8 @@ from include.core.polling import POLL_SECONDS
 from include.jobs.attempts import Attempts, hand_on
 from include.jobs.completion import Completion
 from include.jobs.console import SageMakerJobLink, show_job
+from include.jobs.ending import Ending
 from include.jobs.identity import TaskIdentity
-from include.jobs.kinds import Ending
 from include.jobs.task_states import ENDED
 
 if TYPE_CHECKING:
