@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,10 +79,8 @@ class VertexKind:
         """Ask for a job's end; one that has ended, or is gone, is none to cancel."""
         from google.api_core.exceptions import FailedPrecondition, NotFound  # noqa: PLC0415 - as in get
 
-        try:
+        with suppress(FailedPrecondition, NotFound):
             getattr(client, f"cancel_{self.noun}")(name=name)
-        except (FailedPrecondition, NotFound):
-            pass
 
     def named(self, request: Mapping[str, Any], name: str, found_by: Mapping[str, str]) -> Document:
         """Return a copy of a request for a job of this display name and with these labels.
@@ -104,7 +103,7 @@ class VertexKind:
 
     def body(self, job: Any) -> Document:
         """Return what a request asks for, in one spelling for requests and jobs, without names and places."""
-        from google.cloud import aiplatform_v1  # noqa: PLC0415 - as in get
+        from google.cloud import aiplatform_v1
 
         message = getattr(aiplatform_v1, self.message)
         document: Document = message.to_dict(message(job), use_integers_for_enums=False)
