@@ -166,6 +166,6 @@ class VertexAttempts:
             if not same and self._kind.status(job) != "CANCELLING":
                 raise conflict(job.name, self._kind.body(dict(self._request)), self._kind.body(job))
             return True
-        if not same or self._completion.missing(job) is not None:
+        if not same or self._completion.lacking(job) is not None:
             return False
         return self._completion.handed_on(job) in {None, self._turn}

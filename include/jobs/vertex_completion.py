@@ -41,11 +41,15 @@ class VertexCompletion:
         self._kind = kind
         self._storage = storage
 
-    def missing(self, job: Any) -> str | None:
-        """Return the address of the first artifact of a job that is missing or empty."""
+    def lacking(self, job: Any) -> str | None:
+        """Return what a job that succeeded did not do: an artifact that is missing or empty, rows without an answer."""
+        unanswered = self._kind.unanswered(job)
+        if unanswered:
+            return f"left {unanswered} rows without an answer, for reasons that stand beside the answers"
         addresses = self._kind.artifacts(job).values()
         client = self._storage()
-        return next((address for address in addresses if not _is_there(client, address)), None)
+        missing = next((address for address in addresses if not _is_there(client, address)), None)
+        return None if missing is None else f"left nothing at {missing}"
 
     def handed_on(self, job: Any) -> int | None:
         """Return in which turn a job's result was handed on; None when it was not."""
@@ -62,19 +66,19 @@ class VertexCompletion:
         """Return what a job hands on.
 
         Raises:
-            ArtifactError: it ended as succeeded, and an artifact is missing or empty.
+            ArtifactError: it ended as succeeded, and an artifact is missing or empty, or a row has no answer.
             RemoteJobFailed: it ended as failed or cancelled by its own fault or somebody's will.
             RemoteJobInterrupted: it ended as failed by the cloud's fault, or did not end in time.
         """
         if self._kind.ending(job) is not Ending.COMPLETED:
             raise self._failure(job)
-        missing = self.missing(job)
-        if missing is not None:
+        lacking = self.lacking(job)
+        if lacking is not None:
             raise ArtifactError(
                 self._where(job),
-                f"it ended as SUCCEEDED and left nothing at {missing}",
-                rule="a job writes something to each place that its request names",
-                remedy=f"let its program write there, then clear the task; {_log_place(job)}",
+                f"it ended as SUCCEEDED and {lacking}",
+                rule="a job writes something to each place that its request names, and answers every row",
+                remedy=f"correct its program or its input, then clear the task; {_log_place(job)}",
             )
         return JobResult(
             job_name=job.display_name,

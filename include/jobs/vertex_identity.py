@@ -76,7 +76,7 @@ def attempt_of(found: Mapping[str, str]) -> int:
 
 def task_of_labels(found: Mapping[str, str]) -> TaskIdentity | None:
     """Return whose resource carries these labels; None when it is nobody's, or when they do not tell it."""
-    parts = []
+    parts: list[str] = []
     while (part := found.get(f"{_IDS_LABEL}{len(parts)}")) is not None:
         parts.append(part)
     text = "".join(parts).upper()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from include.jobs.ending import Ending
@@ -47,6 +47,7 @@ class VertexKind:
         output: Where in a request the address is below which the job writes.
         artifacts: What a job that succeeded wrote, by name: folders with ``/`` at their end.
         machines: How many machines a job has.
+        unanswered: How many of its rows a job that succeeded gave no answer for.
     """
 
     word: str
@@ -55,6 +56,7 @@ class VertexKind:
     output: tuple[str, ...]
     artifacts: Callable[[Any], dict[str, str]]
     machines: Callable[[Any], int]
+    unanswered: Callable[[Any], int] = field(default=lambda _job: 0)
 
     def create(self, client: Any, parent: str, request: Mapping[str, Any]) -> Any:
         """Create a job and return it; the API accepts the same request twice."""
@@ -151,5 +153,7 @@ BATCH_PREDICTION = VertexKind(
     output=("output_config", "gcs_destination", "output_uri_prefix"),
     artifacts=lambda job: {"predictions": f"{job.output_info.gcs_output_directory.rstrip('/')}/"},
     machines=lambda job: max(1, job.dedicated_resources.starting_replica_count),
+    # the incomplete count is -1 where it is not known
+    unanswered=lambda job: job.completion_stats.failed_count + max(0, job.completion_stats.incomplete_count),
 )
 VERTEX_KINDS = {kind.noun: kind for kind in (CUSTOM, BATCH_PREDICTION)}

@@ -23,6 +23,7 @@ from include.jobs.vertex_identity import TASK_LABEL, task_label
 from include.jobs.vertex_kinds import CUSTOM
 from include.jobs.vertex_reaper import reap_vertex
 from tests.contract.gcp.local_vertex import BUCKET, PARENT, PROJECT, REGION, LocalVertex, Storage, state_of
+from tests.contract.gcp.serving_programs import model_that_adds
 from tests.contract.gcp.test_vertex_attempts import RAISES, SAVES, WAITS, request
 from tests.contract.local_cloud import until
 
@@ -244,20 +245,46 @@ def test_the_reaper_cancels_what_nobody_waits_for(local: LocalVertex, storage: S
     local.finished(kept)
 
 
-def test_a_batch_prediction_of_a_model_that_does_not_exist(local: LocalVertex, storage: Storage) -> None:
-    """The refusal is terminal and names the model."""
-    wanted = {
-        "display_name": "predicts",
-        "model": f"{PARENT}/models/404",
-        "input_config": {"instances_format": "jsonl", "gcs_source": {"uris": [f"gs://{BUCKET}/in.jsonl"]}},
+def prediction(name: str, model: str, source: str) -> dict[str, Any]:
+    """Return a request of a batch prediction."""
+    return {
+        "display_name": name,
+        "model": model,
+        "input_config": {"instances_format": "jsonl", "gcs_source": {"uris": [source]}},
         "output_config": {
             "predictions_format": "jsonl",
             "gcs_destination": {"output_uri_prefix": f"gs://{BUCKET}/predictions"},
         },
         "dedicated_resources": {"machine_spec": {"machine_type": "n1-standard-2"}, "starting_replica_count": 1},
     }
+
+
+def test_a_batch_prediction(local: LocalVertex, storage: Storage) -> None:
+    """Its artifact is the folder of the answers; the retry takes the same one."""
+    model = model_that_adds(local, storage)
+    wanted = prediction("predicts", model, storage.put("operators/in.jsonl", '{"x": 1}\n{"x": 2}\n'))
+    result = operator(local, storage, wanted, BatchPredictionOperator).execute(context("predicts"))
+    folder = result["artifacts"]["predictions"].removeprefix(f"gs://{BUCKET}/")
+    lines = storage.get(f"{folder}/prediction.results-00000-of-00001").decode().splitlines()
+    assert [1.5, 2.5] == [json.loads(line)["prediction"] for line in lines]
+    again = operator(local, storage, wanted, BatchPredictionOperator).execute(context("predicts"))
+    assert {**result, "adopted": True} == again
+
+
+def test_rows_without_an_answer_are_no_success(local: LocalVertex, storage: Storage) -> None:
+    """Vertex AI calls a job of which some rows failed a success; the task does not."""
+    model = model_that_adds(local, storage)
+    source = storage.put("operators/broken.jsonl", '{"x": 1}\n{"x": "broken"}\n')
+    task = operator(local, storage, prediction("broken", model, source), BatchPredictionOperator)
+    with pytest.raises(AirflowFailException, match=r"ArtifactError: .*it ended as SUCCEEDED and left \d+ rows without"):
+        task.execute(context("broken"))
+
+
+def test_a_batch_prediction_of_a_model_that_does_not_exist(local: LocalVertex, storage: Storage) -> None:
+    """The refusal is terminal and names the model."""
+    wanted = prediction("refused", f"{PARENT}/models/404", f"gs://{BUCKET}/in.jsonl")
     with pytest.raises(AirflowFailException, match=r"RequestRefused: .*404"):
-        operator(local, storage, wanted, BatchPredictionOperator).execute(context("predicts"))
+        operator(local, storage, wanted, BatchPredictionOperator).execute(context("refused"))
 
 
 def test_a_dag_file_imports_none_of_googles_clients() -> None:
