@@ -129,7 +129,8 @@ class VertexKind:
         """Return the seconds between a job's start and end, over all machines; None when it never began."""
         if not job.start_time or not job.end_time:
             return None
-        return round((job.end_time - job.start_time).total_seconds()) * self.machines(job)
+        seconds: float = (job.end_time - job.start_time).total_seconds()
+        return round(seconds) * self.machines(job)
 
 
 _ASKED = {

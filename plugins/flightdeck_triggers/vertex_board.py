@@ -112,7 +112,8 @@ class VertexBoard:
                 self._interval = 0.0
 
     async def _poll(self) -> None:
-        client, failures = None, 0
+        client: Any = None
+        failures = 0
         while True:
             try:
                 client = client or await asyncio.to_thread(self._connect)

@@ -31,7 +31,7 @@ RAISES = "for line in range(30):\n    print('line', line)\nraise ValueError('one
 WAITS = "import time; print('waiting', flush=True); time.sleep(600)"
 
 
-class LosesTheAnswer(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc] # gRPC ships no types
+class LosesTheAnswer(grpc.UnaryUnaryClientInterceptor):
     """A connection that breaks once, after the server has done what it was asked for."""
 
     def __init__(self, method: str) -> None:
@@ -45,7 +45,7 @@ class LosesTheAnswer(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc] # 
         if not self.lost and str(client_call_details.method).endswith(self._method):
             self.lost.append(call.result().name)
             message = "the connection broke"
-            raise ServiceUnavailable(message)
+            raise ServiceUnavailable(message)  # type: ignore[no-untyped-call] # Google's
         return call
 
 

@@ -21,8 +21,19 @@ from include.jobs.identity import TaskIdentity
 from include.jobs.vertex import BatchPredictionOperator, CustomTrainingOperator
 from include.jobs.vertex_identity import TASK_LABEL, task_label
 from include.jobs.vertex_kinds import CUSTOM
+from include.jobs.vertex_model import UploadModelOperator
 from include.jobs.vertex_reaper import reap_vertex
-from tests.contract.gcp.local_vertex import BUCKET, PARENT, PROJECT, REGION, LocalVertex, Storage, state_of
+from tests.contract.gcp.local_vertex import (
+    BUCKET,
+    PARENT,
+    PLAIN_IMAGE,
+    PROJECT,
+    REGION,
+    SERVING_IMAGE,
+    LocalVertex,
+    Storage,
+    state_of,
+)
 from tests.contract.gcp.serving_programs import model_that_adds
 from tests.contract.gcp.test_vertex_attempts import RAISES, SAVES, WAITS, request
 from tests.contract.local_cloud import until
@@ -38,7 +49,7 @@ def _deployment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_FLIGHTDECK_DEPLOYMENT", DEPLOYMENT)
 
 
-class Counts(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc] # gRPC ships no types
+class Counts(grpc.UnaryUnaryClientInterceptor):
     """Remembers the methods that were called."""
 
     def __init__(self) -> None:
@@ -275,7 +286,8 @@ def test_rows_without_an_answer_are_no_success(local: LocalVertex, storage: Stor
     """Vertex AI calls a job of which some rows failed a success; the task does not."""
     model = model_that_adds(local, storage)
     source = storage.put("operators/broken.jsonl", '{"x": 1}\n{"x": "broken"}\n')
-    task = operator(local, storage, prediction("broken", model, source), BatchPredictionOperator)
+    wanted = {**prediction("broken", model, source), "manual_batch_tuning_parameters": {"batch_size": 1}}
+    task = operator(local, storage, wanted, BatchPredictionOperator)
     with pytest.raises(AirflowFailException, match=r"ArtifactError: .*it ended as SUCCEEDED and left \d+ rows without"):
         task.execute(context("broken"))
 
@@ -293,3 +305,33 @@ def test_a_dag_file_imports_none_of_googles_clients() -> None:
     code = f"import sys, include.jobs.vertex; print([each for each in sys.modules if each.startswith({heavy!r})])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "[]" == out.stdout.splitlines()[-1]
+
+
+def test_a_model_is_uploaded_once(local: LocalVertex, storage: Storage) -> None:
+    """A retry, and one whose first answer was lost, finds the same model; another request makes another one."""
+    client = local.client(vertex.ModelServiceClient)
+
+    class Local(UploadModelOperator):
+        def open_client(self) -> Any:
+            return client
+
+    storage.put("operators/model/number.txt", "0.5")
+
+    def uploaded(image: str) -> dict[str, str]:
+        model = {
+            "display_name": "Flight_Delay",
+            "artifact_uri": f"gs://{BUCKET}/operators/model",
+            "container_spec": {"image_uri": image},
+        }
+        task = Local(task_id="uploads", model=model, project_id=PROJECT, region=REGION)
+        return task.execute(context("uploads"))
+
+    first_one = uploaded(SERVING_IMAGE)
+    assert [first_one, first_one] == [uploaded(SERVING_IMAGE), uploaded(SERVING_IMAGE)]
+    assert first_one["model"] != uploaded(PLAIN_IMAGE)["model"]
+    named = client.list_models(request={"parent": PARENT, "filter": 'display_name="Flight_Delay"'})
+    assert 2 == len(list(named))
+    assert ("1", f"gs://{BUCKET}/operators/model") == (
+        first_one["version"],
+        client.get_model(name=first_one["model"]).artifact_uri,
+    )
