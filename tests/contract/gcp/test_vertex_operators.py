@@ -25,6 +25,7 @@ from include.jobs.vertex_model import UploadModelOperator
 from include.jobs.vertex_reaper import reap_vertex
 from tests.contract.gcp.local_vertex import (
     BUCKET,
+    ENTRY_IMAGE,
     PARENT,
     PROJECT,
     REGION,
