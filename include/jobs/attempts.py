@@ -27,12 +27,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from include.core.errors import RemoteJobInterrupted, RequestConflict, RequestRefused
+from include.core.errors import RemoteJobInterrupted, RequestRefused
+from include.jobs.differences import conflict
+from include.jobs.ending import Ending
 from include.jobs.identity import REQUEST_TAG, as_tag_list, request_digest
-from include.jobs.kinds import Ending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from mypy_boto3_sagemaker.client import SageMakerClient
 
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 HANDED_ON_TAG = "flightdeck:handed-on"
 _TAKEN = {"ResourceInUse", "ResourceInUseException"}
 _REFUSED = {"AccessDeniedException", "ResourceNotFound", "ValidationException"}
-_NAMED_DIFFERENCES = 5
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ class Attempts:
         same = tags.get(REQUEST_TAG) == self._digest
         if ending is None:
             if not same and self._kind.status(description) != "Stopping":
-                raise self._conflict(name, description)
+                raise conflict(name, self._kind.named(self._request, name), description)
             return True
         handed_on = tags.get(HANDED_ON_TAG)
         return same and handed_on in {None, str(self._turn)} and self._missing(description) is None
@@ -179,17 +179,6 @@ class Attempts:
     def _tags(self, arn: str) -> dict[str, str]:
         pages = self._client.get_paginator("list_tags").paginate(ResourceArn=arn)
         return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
-
-    def _conflict(self, name: str, description: Mapping[str, Any]) -> RequestConflict:
-        found = list(_differences(self._kind.named(self._request, name), description, ""))
-        named = "; ".join(found[:_NAMED_DIFFERENCES]) or "a part of the request that its description does not show"
-        more = f"; and {len(found) - _NAMED_DIFFERENCES} more" if len(found) > _NAMED_DIFFERENCES else ""
-        return RequestConflict(
-            name,
-            f"it runs for this task with another request: {named}{more}",
-            rule="a task has one job at a time, of its own request",
-            remedy="wait for its end or stop it, then clear the task",
-        )
 
 
 def hand_on(client: SageMakerClient, arn: str, turn: int) -> None:
@@ -201,15 +190,3 @@ def hand_on(client: SageMakerClient, arn: str, turn: int) -> None:
         turn: Airflow's ``max_tries`` of the task instance.
     """
     client.add_tags(ResourceArn=arn, Tags=as_tag_list({HANDED_ON_TAG: str(turn)}))
-
-
-def _differences(wanted: Any, running: Any, path: str) -> Iterator[str]:
-    """Yield where a description shows another value than a request; what it does not show is no difference."""
-    if isinstance(wanted, dict) and isinstance(running, dict):
-        for key in sorted(wanted.keys() & running.keys()):
-            yield from _differences(wanted[key], running[key], f"{path}.{key}" if path else key)
-    elif isinstance(wanted, list) and isinstance(running, list) and len(wanted) == len(running):
-        for index, (one, other) in enumerate(zip(wanted, running, strict=True)):
-            yield from _differences(one, other, f"{path}[{index}]")
-    elif wanted != running:
-        yield f"{path} is {running!r} there and {wanted!r} here"

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from include.core.errors import ArtifactError, RemoteJobFailed, RemoteJobInterrupted
 from include.core.lake import Lake
-from include.jobs.kinds import Ending
+from include.jobs.ending import Ending
 from include.jobs.result import JobResult
 
 if TYPE_CHECKING:

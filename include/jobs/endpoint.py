@@ -20,7 +20,8 @@ from include.connections import AWS_CONN_ID
 from include.core.errors import RemoteJobFailed, RemoteJobInterrupted
 from include.core.polling import POLL_SECONDS
 from include.jobs.identity import as_tag_list, request_digest
-from include.jobs.job_operator import CLOCKS_DIFFER, PATIENT, RETRIES, identity, terminal_errors_fail_now
+from include.jobs.job_operator import CLOCKS_DIFFER, PATIENT
+from include.jobs.task_instance import RETRIES, identity, terminal_errors_fail_now
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -20,9 +20,7 @@ To ask for a new job on purpose, clear a task that succeeded. To correct the req
 from __future__ import annotations
 
 import random
-import threading
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,55 +30,29 @@ from airflow.providers.amazon.aws.operators.sagemaker import SageMakerBaseOperat
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, TaskDeferralTimeout
 
 from flightdeck_triggers.sagemaker_state import SageMakerStateTrigger
-from include.connections import AWS_CONN_ID, deployment_id
-from include.core.errors import RemoteJobInterrupted, TerminalError
+from include.connections import AWS_CONN_ID
+from include.core.errors import RemoteJobInterrupted
 from include.core.polling import POLL_SECONDS
 from include.jobs.attempts import Attempts, hand_on
 from include.jobs.completion import Completion
 from include.jobs.console import SageMakerJobLink, show_job
-from include.jobs.identity import TaskIdentity
-from include.jobs.kinds import Ending
-from include.jobs.task_states import ENDED
+from include.jobs.ending import Ending
+from include.jobs.task_instance import RETRIES, identity, terminal_errors_fail_now
+from include.jobs.task_states import was_ended
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from airflow.sdk import Context
-    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from include.core.model_spec import Instances
     from include.jobs.attempts import Attempt
     from include.jobs.kinds import JobKind
 
-RETRIES: dict[str, Any] = {"retries": 3, "retry_delay": timedelta(seconds=POLL_SECONDS)}
 PATIENT: dict[str, Any] = {"retries": {"mode": "standard", "max_attempts": 15}}
 """botocore's settings: a call that is throttled or meets a server's fault is repeated for about two minutes."""
 CLOCKS_DIFFER = timedelta(minutes=5)
 """How far the worker's clock may be from the cloud's, for what is looked for by the cloud's times."""
 _START_AND_STOP_SECONDS = 1200
-# a process that a user ends has 5 s
-_ASKING_SECONDS = 3
 _JITTER = 0.1
-
-
-@contextmanager
-def terminal_errors_fail_now() -> Iterator[None]:
-    """Fail the task without a retry on an error that trying again does not change."""
-    try:
-        yield
-    except TerminalError as error:
-        raise AirflowFailException(f"{type(error).__name__}: {error}") from error
-
-
-def identity(instance: RuntimeTaskInstanceProtocol) -> TaskIdentity:
-    """Return who a task instance is to the cloud."""
-    return TaskIdentity(
-        deployment_id(),
-        instance.dag_id,
-        instance.run_id,
-        instance.task_id,
-        -1 if instance.map_index is None else instance.map_index,
-    )
 
 
 class JobOperator(SageMakerBaseOperator):
@@ -151,7 +123,7 @@ class JobOperator(SageMakerBaseOperator):
         Raises:
             AirflowFailException: a user did; without it the task would go on until it is killed, and create a job.
         """
-        if self._context is not None and self._was_ended(self._context["ti"]):
+        if self._context is not None and was_ended(self._context["ti"]):
             self._stop_jobs(self._context)
             message = "the task was ended from outside"
             raise AirflowFailException(message)
@@ -233,28 +205,6 @@ class JobOperator(SageMakerBaseOperator):
     def _stop_jobs(self, context: Context) -> None:
         for job in self._attempts(context).stop():
             self.log.info("Stopped %s", job)
-
-    def _was_ended(self, instance: Any) -> bool:
-        """Whether a task is known to have been ended; one that runs or will run again wants its job.
-
-        The answer comes through a channel that the interrupted code may be using: a thread waits for it, not for ever.
-        """
-        states: list[Any] = []
-
-        def ask() -> None:
-            found = instance.get_task_states(
-                dag_id=instance.dag_id,
-                task_ids=[instance.task_id],
-                run_ids=[instance.run_id],
-                map_index=-1 if instance.map_index is None else instance.map_index,
-            )
-            states.extend(found.get(instance.run_id, {}).values() or ["removed"])
-
-        thread = threading.Thread(target=ask, daemon=True)
-        thread.start()
-        thread.join(_ASKING_SECONDS)
-        self.log.info("The task's state is %s", states[0] if states else "unknown")
-        return bool(states) and states[0] in ENDED
 
     def _completion(self) -> Completion:
         s3, logs = S3Hook(**self._hook_parameters), AwsLogsHook(**self._hook_parameters)

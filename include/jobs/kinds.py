@@ -7,27 +7,18 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
+from include.jobs.ending import Ending
 from include.jobs.identity import MAX_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 Document = dict[str, Any]
-
-
-class Ending(Enum):
-    """How a job ended."""
-
-    COMPLETED = "completed"
-    FAILED = "failed"
-    STOPPED = "stopped"
-
 
 _UNKNOWN = {"ResourceNotFound", "ValidationException"}
 _ENDINGS = {"Completed": Ending.COMPLETED, "Failed": Ending.FAILED, "Stopped": Ending.STOPPED}

@@ -10,7 +10,7 @@ class JobResult(BaseModel, frozen=True):
 
     Args:
         job_name: Its name.
-        arn: Its ARN.
+        arn: Its ARN; on Vertex AI its resource name.
         artifacts: Address of what it wrote, by name: ``model`` is a training job's archive, ``predictions`` the folder
             of a transform job's output, and each output of a processing job is a folder under its own name.
         metrics: Final value of each metric that a training job's metric definitions found in its log.

@@ -20,8 +20,9 @@ from botocore.exceptions import ClientError
 
 from include.connections import AWS_CONN_ID
 from include.jobs.identity import as_tag_list, request_digest
-from include.jobs.job_operator import PATIENT, RETRIES, JobOperator, identity
+from include.jobs.job_operator import PATIENT, JobOperator
 from include.jobs.kinds import PROCESSING, TRAINING, TRANSFORM, TUNING
+from include.jobs.task_instance import RETRIES, identity
 
 if TYPE_CHECKING:
     from datetime import timedelta

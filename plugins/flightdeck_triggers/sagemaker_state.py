@@ -15,22 +15,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from asgiref.sync import sync_to_async
 from botocore import xform_name
 
+from flightdeck_triggers.abandoned import finish_although_cancelled, is_abandoned
 from flightdeck_triggers.status_board import KINDS, Connection, StatusBoard
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-# the first question of a triggerer builds the interface that answers it, which takes seconds, more on a busy machine
-_ASKING_SECONDS = 60
 
 
 class SageMakerStateTrigger(BaseTrigger):
@@ -99,11 +94,7 @@ class SageMakerStateTrigger(BaseTrigger):
         except TimeoutError:
             event = {"overdue": self.until}
         except asyncio.CancelledError:
-            stopping = asyncio.create_task(self._stop_if_abandoned(connection))
-            # the triggerer cancels again and again until the trigger is gone
-            while not stopping.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.shield(stopping)
+            await finish_although_cancelled(self._stop_if_abandoned(connection))
             raise
         except Exception as error:  # noqa: BLE001 - the task has to hear of it, whatever it is
             event = {"error": f"{type(error).__name__}: {error}"}
@@ -113,27 +104,9 @@ class SageMakerStateTrigger(BaseTrigger):
         config = json.dumps(self.botocore_config or {}, sort_keys=True)
         return Connection(self.aws_conn_id, self.region_name, self.verify, config)
 
-    async def _is_abandoned(self) -> bool:
-        """Whether the task is known to wait no more."""
-        task = self.task_instance
-        if task is None:
-            return False
-        try:
-            async with asyncio.timeout(_ASKING_SECONDS):
-                states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
-                    dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
-                )
-        except Exception as error:  # noqa: BLE001 - what cannot be asked is unknown, and that is an answer
-            self.log.warning("%s is left alone: its task's state is unknown: %s", self.name, error)
-            return False
-        # of a task that is gone, with its run for example, there is no state
-        state = next(iter(states.get(task.run_id, {}).values()), "removed")
-        self.log.info("The task that waited for %s is %s", self.name, state)
-        return str(state) != "deferred"
-
     async def _stop_if_abandoned(self, connection: Connection) -> None:
         kind = KINDS[self.kind]
-        if not kind.stops or not await self._is_abandoned():
+        if not kind.stops or not await is_abandoned(self, self.name):
             return
         try:
             async with await connection.hook().get_async_conn() as client:

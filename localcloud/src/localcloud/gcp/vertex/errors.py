@@ -69,4 +69,4 @@ def refuse(*problems: tuple[str, str]) -> NoReturn:
 
 def unsupported(what: str) -> NoReturn:
     """Refuse what Vertex can do and the local cloud cannot."""
-    raise UnimplementedError(f"localcloud does not run {what}; see localcloud/README.md for what it covers")
+    raise UnimplementedError(f"localcloud does not run {what}; see docs/local-vertex-ai.md for what it covers")

@@ -114,7 +114,7 @@ def _serialize(message: Any) -> bytes:
 
 def _refusal(path: str) -> Callable[[bytes, grpc.ServicerContext], bytes]:
     def refuse(_: bytes, context: grpc.ServicerContext) -> bytes:
-        message = f"localcloud does not implement {path}; see localcloud/README.md for what it covers"
+        message = f"localcloud does not implement {path}; see docs/local-vertex-ai.md for what it covers"
         context.abort(grpc.StatusCode.UNIMPLEMENTED, message)
 
     return refuse

@@ -2,8 +2,8 @@ r"""Filters of list requests: `display_name="x" AND labels.team:* AND create_tim
 
 The grammar is that of AIP-160 as far as Vertex AI documents it for its lists: comparisons by `=`, `!=`, `<`, `<=`,
 `>`, `>=` and `:` (has), joined by AND, OR and NOT (or `-`) and parentheses; OR binds tighter than AND. A `*` in a text
-stands for anything. Fields are the message's own, by their names in proto or JSON; enumerations are compared by name. A field
-of the message's own name, as `model` of a Model, is the last part of its resource name.
+stands for anything. Fields are the message's own, by their names in proto or JSON; enumerations are compared by name.
+A field of the message's own name, as `model` of a Model, is the last part of its resource name.
 
 Several values of one comparison are joined by commas, any of which will do. A list may have functions of one text, as
 in `in_context("…")`.
