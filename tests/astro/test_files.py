@@ -13,16 +13,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def write_half(file: File) -> None:
+    """Begin to write a file and fail."""
+    with file.location.get_stream() as stream:
+        stream.write(b"ha")
+        raise RuntimeError
+
+
 @pytest.mark.parametrize("before", [b"old", None])
 def test_a_write_that_fails(tmp_path: Path, before: bytes | None) -> None:
     """What was there stays, and nothing else lies beside it."""
     path = tmp_path / "t.csv"
     if before is not None:
         path.write_bytes(before)
-    stream = File(str(path)).location.get_stream()
-    with pytest.raises(RuntimeError), stream as half:
-        half.write(b"ha")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        write_half(File(str(path)))
 
     assert {path: before} == {path: path.read_bytes() if path.exists() else None}
     assert ([path] if before else []) == list(tmp_path.iterdir())
