@@ -15,35 +15,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.astro.folder_load import load
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.astro.conftest import Warehouse
 
-# each case starts three processes that import Airflow: one is enough for every day
+# each case starts a process that imports Airflow: one is enough for every day
 SLOW = pytest.mark.verify
 OTHERS = ("sqlite", "postgres")
-
-PROGRAM = """
-import sys
-import include.warehouse.astro_sdk
-from airflow.sdk import DAG
-from astro import sql as aql
-from astro.constants import FileType
-from astro.files import File
-from astro.table import Metadata, Table
-from tests.astro.runs import Run
-
-folder, schema, if_exists, native = sys.argv[1:]
-with DAG("d") as dag:
-    aql.load_file(
-        File(folder + "/*.csv", filetype=FileType.CSV),
-        Table("t", conn_id="warehouse", metadata=Metadata(schema=schema or None)),
-        if_exists=if_exists,
-        use_native_support=native == "True",
-    )
-Run(dag).all()
-"""
 
 
 @pytest.mark.parametrize("warehouse", ["duckdb", *(pytest.param(name, marks=SLOW) for name in OTHERS)], indirect=True)
@@ -67,7 +48,7 @@ def test_killed_in_the_middle_of_a_load(
     old.mkdir()
     new.mkdir()
     (old / "1.csv").write_text("id,name\n0,old\n")
-    finish(start(warehouse, old, "replace", tmp_path))
+    load(str(old), warehouse.schema or "", "replace", "True")
     (new / "1.csv").write_text("id,name\n1,new\n")
     os.mkfifo(new / "2.csv")
 
@@ -82,7 +63,7 @@ def test_killed_in_the_middle_of_a_load(
 
     (new / "2.csv").unlink()
     (new / "2.csv").write_text("id,name\n2,new\n")
-    finish(start(warehouse, new, if_exists, tmp_path, native=native))
+    load(str(new), warehouse.schema or "", if_exists, str(native))
     assert expected == warehouse.content("t")
 
 
@@ -106,7 +87,7 @@ def start(
     """Start a process that loads a folder's files into the table t."""
     environment = {**os.environ, "AIRFLOW_HOME": str(home / "airflow"), "PYTHONPATH": os.getcwd()}  # noqa: PTH109 - a text
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(folder), warehouse.schema or "", if_exists, str(native)],
+        [sys.executable, "-m", "tests.astro.folder_load", str(folder), warehouse.schema or "", if_exists, str(native)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from include.core.errors import AstroSdkRefused
+from include.warehouse.astro_sdk.xcoms import allow_through_xcom
 
 from astro.constants import FileType
 from astro.dataframes.pandas import PandasDataframe
@@ -49,6 +50,16 @@ def test_files() -> None:
     back = through_xcom([File("s3://b/data", conn_id="c", filetype=FileType.PARQUET)])[0]
 
     assert ("s3://b/data", "c", FileType.PARQUET) == (back.path, back.conn_id, back.filetype)
+
+
+def test_what_a_deployment_has_to_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Airflow leaves it to the deployment, a class that it does not allow is refused at import."""
+    monkeypatch.delattr(serde, "allow_class", raising=False)
+    monkeypatch.setenv("AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES", "airflow.* astro.*")
+    allow_through_xcom(Table)
+    monkeypatch.setenv("AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES", "airflow.*")
+    with pytest.raises(AstroSdkRefused, match=r"ALLOWED_DESERIALIZATION_CLASSES=.airflow\.\* astro\.\*"):
+        allow_through_xcom(Table)
 
 
 def test_frames_keep_their_types() -> None:

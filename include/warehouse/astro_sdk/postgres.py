@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from include.core.errors import AstroSdkRefused
 from include.warehouse.astro_sdk import arrow_rows, native
 from include.warehouse.astro_sdk.loading import Target, make_atomic
-from include.warehouse.astro_sdk.statements import replace_table_from_select
+from include.warehouse.astro_sdk.statements import replace_table_from_select, swap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -51,6 +51,7 @@ def change_postgres(module: ModuleType) -> None:
     kind.create_schema_if_applicable = _create_schema_if_applicable
     kind.merge_table = _merge_table
     kind.replacing = _replacing
+    kind.swap = _swap
     kind.replace_table_from_select = replace_table_from_select
     make_atomic(kind, PostgresTarget)
 
@@ -173,14 +174,16 @@ def _create_schema_if_applicable(database: Any, schema: str | None, assume_exist
 @contextmanager
 def _replacing(database: Any, connection: Connection, table: Any) -> Iterator[str]:
     """Yield the name under which the new table is filled; at the end it takes the old one's place."""
-    qualified = database.get_table_qualified_name(table)
-    filling = table.create_similar_table().name
-    yield filling
-    schema, _, _ = qualified.rpartition(".")
-    # two loads of one table at once: the second waits here, and replaces what the first has made
-    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext(%(name)s))", {"name": qualified.lower()})
-    connection.exec_driver_sql(f"DROP TABLE IF EXISTS {qualified}")
-    connection.exec_driver_sql(f"ALTER TABLE {f'{schema}.' if schema else ''}{filling} RENAME TO {table.name.lower()}")
+    new = table.create_similar_table()
+    yield new.name
+    database.swap(connection, table, new)
+
+
+def _swap(database: Any, connection: Connection, table: Any, new: Any) -> None:
+    """Put a table in the place of another one; who replaces the same table meanwhile waits, and comes after."""
+    lock = {"name": database.get_table_qualified_name(table).lower()}
+    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext(%(name)s))", lock)
+    swap(database, connection, table, new)
 
 
 def _merge_table(

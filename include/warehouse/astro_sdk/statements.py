@@ -33,6 +33,7 @@ def change_base(module: ModuleType) -> None:
     base.run_single_sql_query = run_single_sql_query
     base.run_sql = run_sql
     base.append_table = append_table
+    base.swap = swap
     base.table_exists = table_exists
     base.create_table_using_schema_autodetection = create_table_using_schema_autodetection
 
@@ -168,15 +169,18 @@ def replace_table_from_select(
 
     The rows are selected before the old table is dropped, so that a statement may read the table that it replaces.
     """
-    name, new = (
-        database.get_table_qualified_name(table),
-        database.get_table_qualified_name(table.create_similar_table()),
-    )
+    new = table.create_similar_table()
     with database.transaction() as connection:
         for query in query_modifier.pre_queries:
             connection.execute(sqlalchemy.text(query), dict(parameters))
-        connection.execute(sqlalchemy.text(f"CREATE TABLE {new} AS {sql}"), dict(parameters))
-        connection.execute(sqlalchemy.text(f"DROP TABLE IF EXISTS {name}"))
-        connection.execute(sqlalchemy.text(f"ALTER TABLE {new} RENAME TO {table.name}"))
+        name = database.get_table_qualified_name(new)
+        connection.execute(sqlalchemy.text(f"CREATE TABLE {name} AS {sql}"), dict(parameters))
+        database.swap(connection, table, new)
         for query in query_modifier.post_queries:
             connection.execute(sqlalchemy.text(query), dict(parameters))
+
+
+def swap(database: Any, connection: Connection, table: Any, new: Any) -> None:
+    """Put a table in the place of the one that is there, if one is."""
+    connection.exec_driver_sql(f"DROP TABLE IF EXISTS {database.get_table_qualified_name(table)}")
+    connection.exec_driver_sql(f"ALTER TABLE {database.get_table_qualified_name(new)} RENAME TO {table.name.lower()}")
