@@ -86,14 +86,14 @@ def correct(published: Path, folder: Path, correction: Correction) -> Path:
             remedy="fetch it again",
         )
     members[f"{new}.dist-info/RECORD"] = (_record(members, f"{new}.dist-info/RECORD"), 0o644 << 16)
-    target = folder / f"{new}-{rest}"
-    partial = target.with_name(f"{target.name}.partial")
+    wheel = folder / f"{new}-{rest}"
+    partial = wheel.with_name(f"{wheel.name}.partial")
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for path, (content, attributes) in members.items():
             info = zipfile.ZipInfo(path, _EPOCH)
             info.create_system, info.external_attr = _UNIX, attributes
             archive.writestr(info, content)
-    return partial.replace(target)
+    return partial.replace(wheel)
 
 
 def _renamed(path: str, old: str, new: str) -> str:
