@@ -141,7 +141,7 @@ def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 def test_the_wheel_is_the_same_twice(wheels: Path, tmp_path: Path) -> None:
-    """Built again, the wheel has the same bytes; Python 3.12 builds what this Python builds."""
+    """Built again, the wheel has the same bytes."""
     execute(PROJECT, sys.executable, "-m", "deploy.wheels.build", "--into", str(tmp_path / "again"))
 
     (first,) = wheels.iterdir()
@@ -151,7 +151,7 @@ def test_the_wheel_is_the_same_twice(wheels: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_installed_fits_together(installed: Installed) -> None:
-    """pip finds no conflict where the wheel was corrected; uv no other than the limits that it was told to overrule."""
+    """No conflict is found where the wheel was corrected; elsewhere none but the limits that uv overrules."""
     if installed.way.startswith("MWAA"):
         assert [] == installed.conflicts
     else:
@@ -180,7 +180,7 @@ def test_rows_arrive(installed: Installed, engine: str, tmp_path: Path) -> None:
     source, database = tmp_path / "flights.csv", tmp_path / f"warehouse.{engine}"
     source.write_text("flight,delay\nAA1,3\nB62,16\nUA3,240\n")
     ran = subprocess.run(
-        [str(installed.python), "-m", "tests.platform.astro_program", str(source)],
+        [str(installed.python), "-m", "tests.astro.installed_program", str(source)],
         cwd=tmp_path,
         env={
             "HOME": str(tmp_path),

@@ -1,6 +1,6 @@
 """A load, a transform and an append on the connection ``warehouse``: run in an environment that has the Astro SDK.
 
-Run as a program, from the project's root: ``python -m tests.platform.astro_program FILE``. It prints where the SDK was
+Run as a program, from the project's root: ``python -m tests.astro.installed_program FILE``. It prints where the SDK was
 imported from and its version as JSON; the rows are for the caller to read.
 """
 
