@@ -62,7 +62,8 @@ def execute(folder: Path, *command: str, good: bool = True) -> subprocess.Comple
         command,
         cwd=folder,
         env={name: value for name, value in os.environ.items() if name not in hidden}
-        | {"UV_PYTHON_DOWNLOADS": "never"},
+        # of the packages that are installed, few are imported
+        | {"UV_PYTHON_DOWNLOADS": "never", "PIP_NO_COMPILE": "1"},
         capture_output=True,
         text=True,
         timeout=INSTALL_SECONDS,
