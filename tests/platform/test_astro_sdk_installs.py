@@ -151,6 +151,32 @@ def test_the_wheel_is_the_same_twice(wheels: Path, tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.parametrize("version", ["3.2.1", "3.3.1"])
+def test_the_published_wheel_does_not_fit(version: str, tmp_path: Path) -> None:
+    """Under the versions of MWAA's image the published limits have no solution: the corrected wheel is needed."""
+    pins = (PROJECT / "envs" / "mwaa" / f"{version}.txt").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "pins.txt").write_text("\n".join(line for line in pins if not line.startswith("astro-sdk-python")))
+    (tmp_path / "wanted.in").write_text("astro-sdk-python==1.9.0\n")
+
+    refused = execute(
+        tmp_path,
+        uv(),
+        "pip",
+        "compile",
+        "--python-version",
+        "3.12",
+        "--constraint",
+        "pins.txt",
+        "wanted.in",
+        good=False,
+    )
+
+    assert 1 == refused.returncode
+    said = " ".join(refused.stderr.split())
+    assert "No solution found" in said
+    assert re.search(rf"astro-sdk-python\S* depends on ({'|'.join(sorted(OVERRULED))})<", said)
+
+
 def test_what_is_installed_fits_together(installed: Installed) -> None:
     """No conflict is found where the wheel was corrected; elsewhere none but the limits that uv overrules."""
     if installed.way.startswith("MWAA"):
