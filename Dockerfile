@@ -1,6 +1,6 @@
 # The image of every Airflow component, on Astro and for `astro dev start`. The -base flavour leaves the installation to
-# this file: the plain one installs requirements.txt before it has seen pyproject.toml, which holds the constraints of
-# [tool.uv] that the installation has to keep. `astro dev start --standalone` reads nothing but the tag.
+# this file: the plain one installs requirements.txt before it has seen pyproject.toml, which holds the constraints and
+# overrides of [tool.uv] that the installation needs. `astro dev start --standalone` reads nothing but the tag.
 FROM astrocrpublic.azurecr.io/runtime:3.3-8-python-3.12-base
 
 WORKDIR /usr/local/airflow

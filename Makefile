@@ -22,7 +22,7 @@ JOB_INPUTS := $(wildcard include/models/*/requests/*.json include/models/*/requi
 CHECKED := include localcloud/src deploy $(wildcard plugins) envs/sagemaker-sdk
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test verify coverage requests demo up down cloud
+.PHONY: help setup lint test verify coverage requests wheels demo up down cloud
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ coverage: setup .local/sagemaker-sdk.stamp ## write localcloud/COVERAGE.md after
 
 requests: .local/sagemaker-sdk.stamp ## compile every model's job requests from its model.yaml; commit what it writes
 	PYTHONPATH="$(CURDIR)" .local/sagemaker-sdk/bin/python envs/sagemaker-sdk/compile_requests.py
+
+wheels: .local/venv.stamp ## the Astro SDK's wheel with corrected limits, for plain pip, into dist/
+	$(RUN) -m deploy.wheels.build
 
 demo: setup ## the pipeline on four real months, verified; nothing is left running
 	@$(RUN) -m deploy.laptop.demo --cloud-port $(CLOUD_PORT) --airflow-port $(AIRFLOW_PORT)

@@ -1,0 +1,1 @@
+"""Wheels for platforms whose pip knows no overrides: published ones whose metadata alone was corrected."""
