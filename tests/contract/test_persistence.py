@@ -225,6 +225,7 @@ def test_services(start_cloud: StartCloud) -> None:
     assert cloud.status()["state"]["not_kept"].keys() == {"batch"}
 
 
+@pytest.mark.verify
 def test_messages(start_cloud: StartCloud) -> None:
     """Messages survive with their bodies, attributes and order; a handle that was given deletes after a restart."""
     cloud = start_cloud()
@@ -326,8 +327,8 @@ def test_last_words(start_cloud: StartCloud) -> None:
     assert found["TrainingJobStatus"] == "Completed"
 
 
-@pytest.mark.parametrize("rounds", [10, pytest.param(250, marks=pytest.mark.verify)])
-def test_reads_cost_nothing(start_cloud: StartCloud, rounds: int) -> None:
+@pytest.mark.verify
+def test_reads_cost_nothing(start_cloud: StartCloud) -> None:
     """Reading, if a thousand times, adds no byte."""
     cloud = start_cloud()
     fill(cloud)
@@ -335,7 +336,7 @@ def test_reads_cost_nothing(start_cloud: StartCloud, rounds: int) -> None:
     cloud.finished("Training", "done")
     before = written(cloud)
     seen(cloud)
-    for _ in range(rounds):
+    for _ in range(250):
         cloud.describe("Training", "done")
         cloud.get("copy")
         cloud.client("secretsmanager").get_secret_value(SecretId="key")
@@ -410,6 +411,7 @@ def test_seed_over_state(start_cloud: StartCloud, tmp_path: Path) -> None:
     assert {"jobs", "more"} == {role["RoleName"] for role in cloud.client("iam").list_roles()["Roles"]}
 
 
+@pytest.mark.verify
 def test_other_version(start_cloud: StartCloud) -> None:
     """State of another version is refused with a remedy and stays; only its user may write it, as it runs code."""
     cloud = start_cloud()
@@ -438,6 +440,7 @@ def test_damaged_state(start_cloud: StartCloud) -> None:
     assert "cannot be read" in refused(cloud.root)
 
 
+@pytest.mark.verify
 def test_not_kept(start_cloud: StartCloud) -> None:
     """What cannot be kept is said when it is used, on the status page and at the next start; the request works."""
     cloud = start_cloud()

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
             "def fit():\n    raise ValueError('the label has one class only')\n\nfit()\n",
             ("RemoteJobFailed", "it ended as Failed: AlgorithmError", "ValueError: the label has one class only"),
         ),
-        (
+        pytest.param(
             "writes-nothing",
             "print('done, it says')\n",
             ("ArtifactError", "it ended as Completed and left nothing at s3://flightdeck-lake/probe/output/"),
+            marks=pytest.mark.verify,
         ),
     ],
 )

@@ -115,6 +115,7 @@ def test_an_adopted_job_that_is_stopped_is_replaced(jobs: Jobs, tmp_path: Path) 
     assert {first: "Stopped", result.job_name: "Completed"} == jobs.states(probe)
 
 
+@pytest.mark.verify
 def test_a_triggerer_that_was_killed_leaves_one_job(jobs: Jobs, tmp_path: Path) -> None:
     """SIGKILL of the triggerer while tasks wait: the next one goes on waiting for the same jobs."""
     probes = [jobs.start(kind, f"{kind}-triggerer", tmp_path / "gate") for kind in KINDS]

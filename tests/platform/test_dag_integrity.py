@@ -79,6 +79,7 @@ def test_what_is_wrong_fails_and_is_named(project: Path) -> None:
     assert "No module named 'airflow.sdk.dag_that_is_not_there'" in parsed.stdout
 
 
+@pytest.mark.verify
 def test_an_excepted_file_may_be_wrong(project: Path) -> None:
     """A file that the exceptions name is left out; a name of no file fails."""
     (project / "dags" / "broken.py").write_text("import airflow.sdk.dag_that_is_not_there\n")
