@@ -99,7 +99,6 @@ def test_uncompressed_data(cloud: LocalCloud) -> None:
 
 
 @pytest.mark.executes("CreateModel", "CreateTransformJob")
-@pytest.mark.verify
 def test_default_handlers(cloud: LocalCloud) -> None:
     """Without handlers of its own an image's toolkit reads and writes JSON, CSV and NPY, and refuses other types."""
     model = container(cloud, "sums", SUMS) | {"Image": SKLEARN_IMAGE}
