@@ -1,4 +1,4 @@
-"""The one connection and the variables that Flightdeck's tasks read, and what they open with them.
+"""The connections and the variables that Flightdeck's tasks read, and what they open with them.
 
 All of them come from the secrets backend (Secrets Manager), under the names below; nothing else differs between a
 laptop and a managed Airflow. What it does not do: read anything at import.
@@ -11,6 +11,7 @@ from airflow.sdk import Variable
 from include.core.lake import Lake
 
 AWS_CONN_ID = "flightdeck_aws"
+WAREHOUSE_CONN_ID = "warehouse"
 LAKE_VARIABLE = "lake_uri"
 FEED_VARIABLE = "feed_uri"
 JOB_ROLE_VARIABLE = "job_role_arn"

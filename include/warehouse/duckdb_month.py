@@ -1,70 +1,54 @@
-"""One month's features, computed by ``features.sql`` on an in-memory DuckDB.
+"""One month's features as a statement that the warehouse runs, and the files that are written of its result.
 
 The contract with features.sql: it is one SELECT over the source's tables (the target month's rows and, where there is
 one, the month before's) and ``target(month_start, month_end)``, one row of dates, the end exclusive. It returns
 ``row_id`` (unique text), ``label`` (0, 1 or NULL; of a regression a number or NULL) and every feature that model.yaml
 names, one row for each row of the source's main table in the target month.
 
-What it does not do: check that contract (``include.warehouse.checks``), read or write the lake. Heavy (duckdb).
+The files are written by DuckDB's own COPY, because equal rows have to be equal bytes: a snapshot is known by its
+digest. What it does not do: check that contract (``include.warehouse.checks``), run the statement or read and write the
+lake (``include.warehouse.features_operator``).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
-from include.core.errors import FeatureCheckFailed
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    import duckdb
 
     from include.core.model_spec import Features, Objective
     from include.core.months import Month
 
 BUILT = "built_features"
-_LABEL_TYPES: dict[Objective, str] = {"binary_classification": "TINYINT", "regression": "DOUBLE"}
+# with these a DuckDB gives the same rows in the same order everywhere, and fetches nothing
+SETTINGS = (
+    "SET threads = 1",
+    "SET TimeZone = 'UTC'",
+    "SET preserve_insertion_order = true",
+    "SET autoinstall_known_extensions = false",
+)
+LABEL_TYPES: dict[Objective, str] = {"binary_classification": "TINYINT", "regression": "DOUBLE"}
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """Open an in-memory DuckDB that gives the same rows in the same order everywhere and fetches nothing."""
-    return duckdb.connect(
-        config={
-            "threads": 1,
-            "TimeZone": "UTC",
-            "autoinstall_known_extensions": False,
-            "preserve_insertion_order": True,
-        }
-    )
+def statement(month: Month, sql: str, tables: Mapping[str, Sequence[str]]) -> str:
+    """Return features.sql for ``month`` as one SELECT.
 
-
-def load_tables(warehouse: duckdb.DuckDBPyConnection, tables: Mapping[str, Sequence[Path]]) -> None:
-    """Make each table of the Parquet files given for it."""
-    for name, paths in tables.items():
-        files = [str(path) for path in paths]
-        warehouse.execute(f'CREATE TABLE "{name}" AS SELECT * FROM read_parquet($files)', {"files": files})
-
-
-def build(warehouse: duckdb.DuckDBPyConnection, month: Month, sql: str, where: str) -> None:
-    """Run features.sql for ``month`` over the loaded tables.
-
-    Raises:
-        FeatureCheckFailed: the database refuses the SQL.
+    Args:
+        month: The month.
+        sql: The text of features.sql.
+        tables: The tables of the warehouse that hold the rows of each of the source's tables, by the latter's name.
     """
-    warehouse.execute(
-        "CREATE TABLE target AS SELECT CAST($start AS DATE) AS month_start, CAST($end AS DATE) AS month_end",
-        {"start": month.start.date(), "end": (month + 1).start.date()},
+    named = {name: " UNION ALL ".join(f'SELECT * FROM "{part}"' for part in parts) for name, parts in tables.items()}
+    named["target"] = (
+        f"SELECT CAST('{month.start.date()}' AS DATE) AS month_start, "
+        f"CAST('{(month + 1).start.date()}' AS DATE) AS month_end"
     )
-    try:
-        warehouse.execute(f"CREATE TABLE {BUILT} AS {sql.strip().removesuffix(';')}")
-    except duckdb.Error as error:
-        raise FeatureCheckFailed(
-            where,
-            f"DuckDB refuses it: {error}",
-            rule="features.sql is one SELECT that the warehouse can run",
-            remedy="correct the SQL",
-        ) from error
+    given = ",\n".join(f'"{name}" AS NOT MATERIALIZED ({select})' for name, select in named.items())
+    return f"WITH {given}\nSELECT * FROM (\n{sql.strip().removesuffix(';')}\n) AS features"
 
 
 def write_features(warehouse: duckdb.DuckDBPyConnection, features: Features, path: Path) -> int:
@@ -77,7 +61,7 @@ def write_features(warehouse: duckdb.DuckDBPyConnection, features: Features, pat
 
 def write_labels(warehouse: duckdb.DuckDBPyConnection, objective: Objective, path: Path) -> int:
     """Write row_id and label of the rows that have one, ordered by row_id; return the number of rows."""
-    kind = _LABEL_TYPES[objective]
+    kind = LABEL_TYPES[objective]
     select = f"SELECT row_id, CAST(label AS {kind}) AS label FROM {BUILT} WHERE label IS NOT NULL ORDER BY row_id"
     return _write(warehouse, select, path)
 

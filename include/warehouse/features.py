@@ -1,18 +1,17 @@
-"""Which months' features are due, and one month's way from the lake through the warehouse back into the lake.
+"""Which months' features are due, and what a month is made from.
 
 How it works: a feature snapshot records what it was made from: the raw snapshots of its month and of the month before,
 features.sql, and what model.yaml says of features and objective. A month is due when it has no snapshot or one made
 from something else; so a correction of January makes January and February due, and doing a month twice changes nothing.
 
-What it does not do: decide what features.sql may return (``include.warehouse.checks``). The warehouse itself is
-imported only when a month is built.
+What it does not do: build a month (``include.warehouse.features_operator``), or decide what features.sql may return
+(``include.warehouse.checks``).
 """
 
 from __future__ import annotations
 
 import hashlib
-import tempfile
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
@@ -20,11 +19,11 @@ from pydantic import BaseModel
 from include.core.errors import ArtifactError
 from include.core.lake import features_prefix
 from include.core.model_spec import MODELS_FOLDER
-from include.core.snapshots import months_below, read_snapshot, write_snapshot
-from include.core.source import load_source
+from include.core.snapshots import months_below, read_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from include.core.lake import Lake
     from include.core.model_spec import ModelSpec
@@ -33,13 +32,31 @@ if TYPE_CHECKING:
 
 
 class BuiltMonth(BaseModel, frozen=True, extra="forbid"):
-    """A month's features: its rows, how many of them have a label, whether the lake changed, the manifest."""
+    """A month's features: its rows, how many of them have a label, the manifest."""
 
     month: str
     rows: int
     labelled: int
-    changed: bool
     uri: str
+
+
+@dataclass(frozen=True)
+class MonthToBuild:
+    """What a month's features are made from, and whether they are.
+
+    Args:
+        month: The month.
+        raw: The raw snapshots of the month before, if it has landed, and of the month.
+        sql: The text of features.sql.
+        inputs: The digests of all of it, by name.
+        is_due: There is no snapshot of features that was made from the same.
+    """
+
+    month: Month
+    raw: Mapping[Month, Snapshot]
+    sql: str
+    inputs: Mapping[str, str]
+    is_due: bool
 
 
 def due_months(lake: Lake, spec: ModelSpec, models: Path = MODELS_FOLDER) -> list[Month]:
@@ -50,12 +67,11 @@ def due_months(lake: Lake, spec: ModelSpec, models: Path = MODELS_FOLDER) -> lis
     return [month for month in raw if month not in built or built[month].inputs != _inputs(raw, spec, month, sql)]
 
 
-def build_month(lake: Lake, spec: ModelSpec, month: Month, models: Path = MODELS_FOLDER) -> BuiltMonth:
-    """Build a month's features and labels into ``features/<model>/month=…``, unless they are up to date.
+def month_to_build(lake: Lake, spec: ModelSpec, month: Month, models: Path = MODELS_FOLDER) -> MonthToBuild:
+    """Return what a month's features are made from.
 
     Raises:
         ArtifactError: the month has not landed.
-        FeatureCheckFailed: what features.sql returns breaks a check; the lake is unchanged.
     """
     raw = {
         each: snapshot
@@ -71,54 +87,8 @@ def build_month(lake: Lake, spec: ModelSpec, month: Month, models: Path = MODELS
         )
     sql = _features_sql(spec, models)
     inputs = _inputs(raw, spec, month, sql)
-    prefix = features_prefix(spec.name, month)
-    present = read_snapshot(lake, prefix)
-    changed = present is None or present.inputs != inputs
-    if present is None or changed:
-        present = _build(lake, spec, month, raw, sql, inputs)
-    return BuiltMonth(
-        month=str(month),
-        rows=present.files["features"].rows,
-        labelled=present.files["labels"].rows,
-        changed=changed,
-        uri=lake.uri(f"{prefix}/manifest.json"),
-    )
-
-
-def _build(
-    lake: Lake, spec: ModelSpec, month: Month, raw: Mapping[Month, Snapshot], sql: str, inputs: Mapping[str, str]
-) -> Snapshot:
-    # here, because duckdb is dear and most callers only ask what is due
-    from include.warehouse.checks import check_features  # noqa: PLC0415 - duckdb
-    from include.warehouse.duckdb_month import (  # noqa: PLC0415 - duckdb
-        build,
-        connect,
-        load_tables,
-        write_features,
-        write_labels,
-    )
-
-    source = load_source(spec.source)
-    where = f"include/models/{spec.name}/features.sql for {month}"
-    with tempfile.TemporaryDirectory(prefix="flightdeck-features-") as scratch, connect() as warehouse:
-        folder = Path(scratch)
-        tables = {
-            table: [_fetch(lake, raw[each], table, folder / str(each)) for each in raw] for table in source.tables
-        }
-        load_tables(warehouse, tables)
-        build(warehouse, month, sql, where)
-        check_features(warehouse, spec.objective, spec.features, raw[month].files[source.main_table].rows, where)
-        features, labels = folder / "features.parquet", folder / "labels.parquet"
-        files = {
-            "features": (features, write_features(warehouse, spec.features, features)),
-            "labels": (labels, write_labels(warehouse, spec.objective, labels)),
-        }
-        return write_snapshot(lake, features_prefix(spec.name, month), month, files, inputs)
-
-
-def _fetch(lake: Lake, snapshot: Snapshot, table: str, folder: Path) -> Path:
-    file = snapshot.files[table]
-    return lake.download(file.key, folder / f"{table}.parquet", sha256=file.sha256)
+    present = read_snapshot(lake, features_prefix(spec.name, month))
+    return MonthToBuild(month, raw, sql, inputs, is_due=present is None or present.inputs != inputs)
 
 
 def _features_sql(spec: ModelSpec, models: Path) -> str:

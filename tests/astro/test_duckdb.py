@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk import DAG
 from sqlalchemy.exc import OperationalError
 
-from include.core.errors import WarehouseLocked
+from include.core.errors import AstroSdkRefused, WarehouseLocked
 from tests.astro.runs import Run
 
 from astro import sql as aql
@@ -116,3 +116,14 @@ def test_a_database_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     database.run_sql("CREATE TABLE t AS SELECT 7 AS id")
 
     assert [(7,)] == database.run_sql("SELECT * FROM t", handler=lambda result: result.fetchall())
+
+
+def test_a_path_names_a_variable_of_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same connection leads each worker to a file on its own disk; an unset variable is an error, no file."""
+    monkeypatch.setenv("AIRFLOW_CONN_OWN", json.dumps({"conn_type": "duckdb", "host": "${OWN_DISK}/w.duckdb"}))
+    with pytest.raises(AstroSdkRefused, match="OWN_DISK is no variable of the task's environment"):
+        create_database("own").run_sql("CREATE TABLE t AS SELECT 1 AS id")
+    monkeypatch.setenv("OWN_DISK", str(tmp_path))
+    create_database("own").run_sql("CREATE TABLE t AS SELECT 1 AS id")
+
+    assert ["w.duckdb"] == [path.name for path in tmp_path.iterdir()]

@@ -88,8 +88,10 @@ def run_laptop(folder: Path, python: Path, database: str | None = None) -> Itera
             free_port(),
             cloud.environment,
             dags_folders={"dags-folder": dags},
-            # 300 s each by default: how long a task is believed to run whose worker, or whose scheduler, is gone
             extra={
+                # Airflow 3.2 has to be told which classes it may build from an XCom; the bridge tells later ones
+                "AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES": "airflow.* astro.*",
+                # 300 s each by default: how long a task is believed to run whose worker, or whose scheduler, is gone
                 "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "45",
                 "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
             },

@@ -6,6 +6,7 @@ import hashlib
 import io
 from typing import TYPE_CHECKING
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -52,6 +53,15 @@ def test_each_flight_has_one_row_of_features(life: Laptop) -> None:
     flights = frame(life.lake, months_below(life.lake, "raw/flights")[MARCH].files["flights"].key)
     flown = flights["arr_delay"].dropna()
     assert (len(flown), int((flown > 15).sum())) == (len(labels), int(labels["label"].sum()))
+
+
+def test_the_warehouse_holds_the_months_that_the_lake_holds(life: Laptop) -> None:
+    """The model's table, in a file of this Airflow's own, has each month's rows; nothing temporary is left."""
+    with duckdb.connect(str(life.airflow.home / "warehouse.duckdb"), read_only=True) as warehouse:
+        counts = warehouse.execute("SELECT _month, COUNT(*) FROM features_flight_delay GROUP BY 1").fetchall()
+        tables = warehouse.execute("SELECT table_name FROM information_schema.tables").fetchall()
+    assert dict(counts) == ROWS
+    assert [("features_flight_delay",)] == tables
 
 
 def test_the_first_candidate_is_released_with_its_reason(life: Laptop) -> None:

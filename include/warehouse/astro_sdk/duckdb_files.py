@@ -3,6 +3,8 @@
 DuckDB locks its file for the process that opened it. Here the file is open only while a statement or a load runs, every
 part of the SDK opens it in the same way (upstream's checks opened it a second time with other settings), and a process
 that finds it locked waits, 10 minutes by default: the connection's extra ``lock_timeout`` (seconds) says otherwise.
+The file's path may name environment variables (``${AIRFLOW_HOME}/warehouse.duckdb``): one connection serves workers
+whose disks are their own.
 
 Reading is native for CSV and Parquet (``native``); the memory for it is bounded. What it does not do: tables in
 schemas, which the SDK does not know on DuckDB either. A database in memory lives as long as the SDK's object for it.
@@ -10,12 +12,14 @@ schemas, which the SDK does not know on DuckDB either. A database in memory live
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from include.core.errors import WarehouseLocked
+from include.core.errors import AstroSdkRefused, WarehouseLocked
 from include.warehouse.astro_sdk import native
 from include.warehouse.astro_sdk.loading import Target, make_atomic
 from include.warehouse.astro_sdk.statements import replace_table_from_select
@@ -53,8 +57,9 @@ def change_duckdb(module: ModuleType) -> None:
 
     def hook(database: Any) -> Any:
         made = OneOpenHook(duckdb_conn_id=database.conn_id)
-        made.in_memory = ":memory:" in made.get_uri()
-        made.engine = _engine(made.get_uri(), _lock_timeout(made.get_connection(database.conn_id)))
+        uri = _expanded(made.get_uri())
+        made.in_memory = ":memory:" in uri
+        made.engine = _engine(uri, _lock_timeout(made.get_connection(database.conn_id)))
         return made
 
     for name, function in (("hook", hook), ("sqlalchemy_engine", lambda database: database.hook.engine)):
@@ -165,6 +170,18 @@ def _engine(uri: str, lock_timeout: float) -> Engine:
     keywords = duckdb.cursor().execute("SELECT keyword_name FROM duckdb_keywords()").fetchall()
     engine.dialect.identifier_preparer.reserved_words.update(keyword for (keyword,) in keywords)
     return engine
+
+
+def _expanded(uri: str) -> str:
+    unknown = [name for name in re.findall(r"\$\{(\w+)\}", uri) if name not in os.environ]
+    if unknown:
+        raise AstroSdkRefused(
+            uri,
+            f"{unknown[0]} is no variable of the task's environment",
+            rule="variables in the path of a DuckDB file are set on every worker",
+            remedy="set it, or write the path out in the connection's host",
+        )
+    return re.sub(r"\$\{(\w+)\}", lambda found: os.environ[found[1]], uri)
 
 
 def _lock_timeout(connection: Any) -> float:

@@ -9,8 +9,9 @@ import pytest
 from include.core.errors import FeatureCheckFailed
 from include.core.model_spec import Features
 from include.warehouse.checks import check_features
-from include.warehouse.duckdb_month import BUILT, connect
+from include.warehouse.duckdb_month import BUILT
 from include.warehouse.leaks import single_feature_strengths
+from tests.unit.warehouse.conftest import plain_duckdb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ GOOD = {
 @pytest.fixture
 def warehouse() -> Iterator[DuckDBPyConnection]:
     """Return an empty warehouse."""
-    with connect() as connection:
+    with plain_duckdb() as connection:
         yield connection
 
 

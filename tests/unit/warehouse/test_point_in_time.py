@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-FEBRUARY = Month(2013, 2)
+JANUARY, FEBRUARY = Month(2013, 1), Month(2013, 2)
 # the blizzard of 2013: every kind of delay, and 1,400 cancelled flights
 DAYS = (7, 8, 9, 10)
 BEGIN = pd.Timestamp("2013-02-07 10:00")
@@ -29,6 +29,19 @@ def blizzard(raw: Callable[[Month], Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return flights and weather of four days."""
     flights, weather = (
         pd.read_parquet(raw(FEBRUARY) / f"{name}.parquet", dtype_backend="numpy_nullable").query("day in @DAYS")
+        for name in ("flights", "weather")
+    )
+    return flights, weather
+
+
+@pytest.fixture(scope="module")
+def winter(raw: Callable[[Month], Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return flights and weather of all of January and February, what February's features are made from."""
+    flights, weather = (
+        pd.concat(
+            pd.read_parquet(raw(month) / f"{name}.parquet", dtype_backend="numpy_nullable")
+            for month in (JANUARY, FEBRUARY)
+        ).reset_index(drop=True)
         for name in ("flights", "weather")
     )
     return flights, weather
@@ -67,14 +80,29 @@ def another_future(
     return flights, weather
 
 
+def no_future(
+    flights: pd.DataFrame, weather: pd.DataFrame, now: pd.Timestamp, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """As another future, and what is not yet in sight is gone: later flights and weather; rows in another order."""
+    flights, weather = another_future(flights, weather, now, seed)
+    # the schedule of an hour is known before the hour in which the last flight that is predicted by now would leave
+    flights = flights[flights["time_hour"] <= (now + TWO_HOURS).floor("h")]
+    weather = weather[weather["time_hour"] + pd.Timedelta(hours=1) <= now]
+    return flights.sample(frac=1, random_state=seed), weather.sample(frac=1, random_state=seed)
+
+
 def changed_features(
-    blizzard: tuple[pd.DataFrame, pd.DataFrame], now: pd.Timestamp, seed: int, sql: str = FEATURES_SQL
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+    now: pd.Timestamp,
+    seed: int,
+    sql: str = FEATURES_SQL,
+    change: Callable[..., tuple[pd.DataFrame, pd.DataFrame]] = another_future,
 ) -> list[str]:
-    """The features that differ, for the flights predicted by ``now``, when the future is another one."""
-    flights, _ = blizzard
-    before = features_of(*blizzard, FEBRUARY, sql)
-    after = features_of(*another_future(*blizzard, now, seed), FEBRUARY, sql)
-    by_now = flights[scheduled_at(flights) - TWO_HOURS <= now]
+    """The features that differ, for February's flights predicted by ``now``, when the future is another one."""
+    flights, _ = tables
+    before = features_of(*tables, FEBRUARY, sql)
+    after = features_of(*change(*tables, now, seed), FEBRUARY, sql)
+    by_now = flights[(scheduled_at(flights) - TWO_HOURS <= now) & (flights["month"] == FEBRUARY.month)]
     row_ids = (by_now["time_hour"].astype(str) + " " + by_now["carrier"] + " ") + (
         by_now["flight"].astype(str) + " " + by_now["origin"]
     )
@@ -112,6 +140,42 @@ def test_a_planted_look_ahead_is_found(
     assert old in FEATURES_SQL
     now = pd.Timestamp("2013-02-08 18:30")
     assert feature in changed_features(blizzard, now, 1, FEATURES_SQL.replace(old, new))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_feature_of_a_month_needs_the_rest_of_it(winter: tuple[pd.DataFrame, pd.DataFrame], seed: int) -> None:
+    """At a moment of February: without a row of what came later, every flight predicted until then has its features."""
+    minutes = int(np.random.default_rng(seed).integers(6 * 60, 28 * 24 * 60))
+    assert (
+        changed_features(
+            winter, pd.Timestamp("2013-02-01 10:00") + pd.Timedelta(minutes=minutes), seed, change=no_future
+        )
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "features"),
+    [
+        (
+            "COUNT(*) AS flights_in_hour",
+            "SUM(COUNT(*)) OVER (PARTITION BY origin, date_trunc('day', time_hour)) AS flights_in_hour",
+            {"flights_in_hour"},
+        ),
+        (
+            "RANGE BETWEEN INTERVAL '4 hours' PRECEDING AND CURRENT ROW",
+            "RANGE BETWEEN INTERVAL '4 hours' PRECEDING AND INTERVAL '1 hour' FOLLOWING",
+            {"carrier_departures", "carrier_mean_delay", "carrier_late_share"},
+        ),
+    ],
+)
+def test_a_feature_that_needs_the_rest_of_the_month_is_found(
+    winter: tuple[pd.DataFrame, pd.DataFrame], old: str, new: str, features: set[str]
+) -> None:
+    """This one has teeth too: a count over the day, or departures of the next hour, and nothing else is named."""
+    assert old in FEATURES_SQL
+    now = pd.Timestamp("2013-02-19 18:30")
+    assert features == set(changed_features(winter, now, 1, FEATURES_SQL.replace(old, new), no_future))
 
 
 def flight(number: int, scheduled: str, dep_delay: int | None, *, carrier: str = "UA") -> dict[str, object]:
