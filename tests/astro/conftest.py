@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -53,10 +54,40 @@ class Warehouse:
         if self.engine == "duckdb":
             with duckdb.connect(self.place) as database:
                 return database.execute(sql).fetchall()
+        with self._session() as session:
+            rows: list[tuple[Any, ...]] = session.execute(sql).fetchall()
+        return rows
+
+    def execute(self, *statements: str) -> None:
+        """Execute statements over a connection of its own, and commit them."""
+        if self.engine == "sqlite":
+            connection = sqlite3.connect(self.place)
+            try:
+                with connection:
+                    for statement in statements:
+                        connection.execute(statement)
+            finally:
+                connection.close()
+        elif self.engine == "duckdb":
+            with duckdb.connect(self.place) as database:
+                for statement in statements:
+                    database.execute(statement)
+        else:
+            with self._session() as session:
+                for statement in statements:
+                    session.execute(statement)
+
+    @contextmanager
+    def holding(self, statement: str) -> Iterator[None]:
+        """Keep a session of Postgres open in which a statement was executed."""
+        with self._session() as session:
+            session.execute(statement)
+            yield
+
+    def _session(self) -> Any:
         import psycopg  # noqa: PLC0415 - an environment of `make verify` only
 
-        with psycopg.connect(host=self.place, user="postgres", dbname="postgres") as session:
-            return session.execute(sql).fetchall()
+        return psycopg.connect(host=self.place, user="postgres", dbname="postgres")
 
     def content(self, name: str, order: str = "1") -> list[tuple[Any, ...]]:
         """Return a table's rows."""

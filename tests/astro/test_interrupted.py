@@ -67,20 +67,6 @@ def test_killed_in_the_middle_of_a_load(
     assert expected == warehouse.content("t")
 
 
-@SLOW
-def test_two_loads_of_a_table_at_once(warehouse: Warehouse, tmp_path: Path) -> None:
-    """Two runs of the same task wait for each other; both end well, and the table is whole."""
-    folder = tmp_path / "new"
-    folder.mkdir()
-    (folder / "1.csv").write_text("id,name\n" + "".join(f"{number},x\n" for number in range(20_000)))
-
-    for loading in [start(warehouse, folder, "replace", tmp_path) for _ in range(2)]:
-        finish(loading)
-
-    assert [(20_000, 199_990_000)] == warehouse.rows(f"SELECT COUNT(*), SUM(id) FROM {warehouse.named('t')}")
-    assert {"t"} == warehouse.tables()
-
-
 def start(
     warehouse: Warehouse, folder: Path, if_exists: str, home: Path, *, native: bool = True
 ) -> subprocess.Popen[str]:
@@ -93,12 +79,6 @@ def start(
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def finish(loading: subprocess.Popen[str]) -> None:
-    """Wait for a process that has to end well."""
-    said, _ = loading.communicate(timeout=120)
-    assert 0 == loading.returncode, said
 
 
 class opened_by_the_reader:  # noqa: N801 - reads as a statement
