@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -62,6 +63,14 @@ def test_the_warehouse_holds_the_months_that_the_lake_holds(life: Laptop) -> Non
         tables = warehouse.execute("SELECT table_name FROM information_schema.tables").fetchall()
     assert dict(counts) == ROWS
     assert [("features_flight_delay",)] == tables
+
+
+def test_months_are_built_one_after_another(life: Laptop) -> None:
+    """The warehouse's file has one writer: a build begins when the one before it has ended, also within a run."""
+    tasks = [task for task in life.rest.task_instances("features") if task.task_id == "build_flight_delay"]
+    times = sorted((task.started, task.ended) for task in tasks if task.started and task.ended)
+    assert len(times) >= len(LANDED)
+    assert all(ended <= started for (_, ended), (started, _) in pairwise(times))
 
 
 def test_the_first_candidate_is_released_with_its_reason(life: Laptop) -> None:

@@ -8,9 +8,13 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import duckdb
+import pandas as pd
 import pytest
 
+from include.core.lake import raw_prefix
 from include.core.model_spec import MODELS_FOLDER
+from include.core.months import Month
+from include.core.snapshots import write_snapshot
 from include.core.source import load_source
 from include.warehouse.duckdb_month import BUILT, SETTINGS, statement
 
@@ -18,10 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import pandas as pd
-
     from include.core.lake import Lake
-    from include.core.months import Month
 
 FEATURES_SQL = (MODELS_FOLDER / "flight_delay" / "features.sql").read_text()
 
@@ -62,6 +63,42 @@ def airflow_environment(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": "duckdb", "host": str(file)}))
     monkeypatch.setenv("AIRFLOW_VAR_LAKE_URI", lake.root)
     return file
+
+
+@pytest.fixture(scope="session")
+def first_and_last_days(
+    raw: Callable[[Month], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Month], Path]:
+    """Return a function that gives a month of four days: enough for every rule, and quickly built."""
+
+    @cache
+    def reduce(month: Month) -> Path:
+        folder = tmp_path_factory.mktemp(f"few-{month}")
+        for name in ("flights", "weather"):
+            rows = pd.read_parquet(raw(month) / f"{name}.parquet", dtype_backend="pyarrow")
+            rows[rows["day"].isin([1, 2, rows["day"].max() - 1, rows["day"].max()])].to_parquet(
+                folder / f"{name}.parquet", index=False
+            )
+        return folder
+
+    return reduce
+
+
+@pytest.fixture
+def few(lake: Lake, first_and_last_days: Callable[[Month], Path]) -> Lake:
+    """Return a lake in which the first and last days of January and February have landed."""
+    for month in (Month(2013, 1), Month(2013, 2)):
+        land(lake, month, first_and_last_days(month))
+    return lake
+
+
+def land(lake: Lake, month: Month, folder: Path, feed: str = "first") -> None:
+    """Make a folder of tables the month's raw snapshot."""
+    files = {}
+    for table in ("flights", "weather"):
+        path = folder / f"{table}.parquet"
+        files[table] = (path, len(pd.read_parquet(path)))
+    write_snapshot(lake, raw_prefix("flights", month), month, files, {"feed": feed})
 
 
 def features_of(flights: pd.DataFrame, weather: pd.DataFrame, month: Month, sql: str = FEATURES_SQL) -> pd.DataFrame:

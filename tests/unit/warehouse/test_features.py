@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import shutil
-from functools import cache
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -20,12 +19,12 @@ from include.core.errors import ArtifactError, AstroSdkRefused, FeatureCheckFail
 from include.core.lake import features_prefix, raw_prefix
 from include.core.model_spec import MODELS_FOLDER, load_model_spec
 from include.core.months import Month
-from include.core.snapshots import read_snapshot, write_snapshot
+from include.core.snapshots import read_snapshot
 from include.warehouse.duckdb_month import BUILT, statement, write_features, write_labels
 from include.warehouse.features import due_months
 from include.warehouse.features_operator import FeaturesOperator
 from tests.astro.runs import Run
-from tests.unit.warehouse.conftest import plain_duckdb
+from tests.unit.warehouse.conftest import land, plain_duckdb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,33 +44,6 @@ FEW = {"2013-01": 3613, "2013-02": 3517}
 pytestmark = pytest.mark.usefixtures("airflow_environment")
 
 
-@pytest.fixture(scope="module")
-def first_and_last_days(
-    raw: Callable[[Month], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[Month], Path]:
-    """Return a function that gives a month of four days: enough for every rule, and quickly built."""
-
-    @cache
-    def reduce(month: Month) -> Path:
-        folder = tmp_path_factory.mktemp(f"few-{month}")
-        for name in ("flights", "weather"):
-            rows = pd.read_parquet(raw(month) / f"{name}.parquet", dtype_backend="pyarrow")
-            rows[rows["day"].isin([1, 2, rows["day"].max() - 1, rows["day"].max()])].to_parquet(
-                folder / f"{name}.parquet", index=False
-            )
-        return folder
-
-    return reduce
-
-
-@pytest.fixture
-def few(lake: Lake, first_and_last_days: Callable[[Month], Path]) -> Lake:
-    """Return a lake in which the first and last days of January and February have landed."""
-    for month in ROWS:
-        land(lake, month, first_and_last_days(month))
-    return lake
-
-
 @pytest.fixture
 def landed(lake: Lake, raw: Callable[[Month], Path]) -> Lake:
     """Return a lake in which January and February have landed."""
@@ -86,15 +58,6 @@ def build_month(month: Month, models: Path = MODELS_FOLDER) -> dict[str, Any]:
         FeaturesOperator(task_id="build", model="flight_delay", month=str(month), models=str(models))
     built: dict[str, Any] = Run(dag).task("build")
     return built
-
-
-def land(lake: Lake, month: Month, folder: Path, feed: str = "first") -> None:
-    """Make a folder of tables the month's raw snapshot."""
-    files = {}
-    for table in ("flights", "weather"):
-        path = folder / f"{table}.parquet"
-        files[table] = (path, len(pd.read_parquet(path)))
-    write_snapshot(lake, raw_prefix("flights", month), month, files, {"feed": feed})
 
 
 def snapshot(lake: Lake, month: Month) -> Snapshot:
