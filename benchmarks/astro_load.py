@@ -6,9 +6,9 @@ and in the same run. Writing and each load are processes of their own; the peak 
 set. The Postgres server (pgserver: ``make .local/postgres.stamp``) is another process and not counted.
 
 What upstream does: DuckDB through ``DataFrame.to_sql`` with ``method="multi"`` and a chunk of a million rows, which
-SQLAlchemy compiles into one statement with a parameter for each value. It does not end in any useful time with a
-gigabyte, so it gets ``--upstream-megabytes`` (4), and what is compared is rows per second. Postgres through one text in
-memory, with the whole file.
+SQLAlchemy compiles into one statement with a parameter for each value; Postgres through one text in memory. Neither
+ends with a gigabyte in useful time and memory, so each gets a part of it (``_PARTS``: 4 and 200 MB of CSV), and what is
+compared is rows per second.
 """
 
 # A benchmark's result is what it prints.
@@ -29,15 +29,15 @@ from pathlib import Path
 from typing import Any
 
 _ROW_BYTES = 92  # of the CSV, about
+_PARTS = {"duckdb": 4, "postgres": 200}  # megabytes of CSV that upstream's path gets
 
 
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(prog="benchmarks.astro_load", allow_abbrev=False)
     parser.add_argument("--megabytes", type=int, default=1000)
-    parser.add_argument("--upstream-megabytes", type=int, default=4)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--engines", nargs="+", default=["duckdb", "postgres"])
+    parser.add_argument("--engines", nargs="+", choices=sorted(_PARTS), default=sorted(_PARTS))
     parser.add_argument("--step", choices=["write", "native", "upstream"])
     parser.add_argument("--file", type=Path)
     options = parser.parse_args()
@@ -52,7 +52,7 @@ def main() -> None:
 
 def print_table(folder: Path, options: argparse.Namespace) -> None:
     """Load every file on every engine by both ways, and print a Markdown table."""
-    sizes = {"whole": options.megabytes, "part": options.upstream_megabytes}
+    sizes = {"whole": options.megabytes} | {name: min(_PARTS[name], options.megabytes) for name in options.engines}
     for name, megabytes in sizes.items():
         in_process("write", folder / f"{name}.csv", {}, "--megabytes", str(megabytes))
     print("| engine | file | way | size, MB | n | wall s | CPU s | rows/s | peak RSS, MB |")
@@ -61,7 +61,7 @@ def print_table(folder: Path, options: argparse.Namespace) -> None:
         with database(engine, folder) as connection:
             for kind in ("csv", "parquet"):
                 for way in ("native", "upstream"):
-                    size = "part" if (engine, way) == ("duckdb", "upstream") else "whole"
+                    size = engine if way == "upstream" else "whole"
                     path = folder / f"{size}.{kind}"
                     environment = {"AIRFLOW_CONN_BENCHMARK": connection, "AIRFLOW_HOME": str(folder / "airflow")}
                     runs = [json.loads(in_process(way, path, environment)) for _ in range(options.runs)]

@@ -7,6 +7,7 @@ None.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pyarrow
@@ -19,7 +20,7 @@ from pyarrow import types
 from include.warehouse.astro_sdk.native import NULLS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
     from pathlib import Path
 
 _BLOCK_BYTES = 8 << 20
@@ -88,6 +89,16 @@ def column_types(path: Path, names: list[str]) -> dict[str, Any] | None:
     schema = pyarrow.parquet.read_schema(path)
     found = {name: _sql_type(schema.field(name).type) for name in names}
     return None if any(kind is None for kind in found.values()) else found
+
+
+def ahead(pieces: Iterable[bytes]) -> Generator[bytes]:
+    """Yield what another thread makes, which is one piece ahead."""
+    end, source = b"", iter(pieces)
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, source, end)
+        while piece := coming.result():
+            coming = thread.submit(next, source, end)
+            yield piece
 
 
 def as_csv(batch: Any) -> bytes:

@@ -2,7 +2,8 @@
 
 A table is filled under a name of its own and takes the old one's place at the end of the transaction, so that readers
 see the old table until then and wait only for the swap. Rows go in by COPY: a dataframe's as CSV in pieces, a CSV or
-Parquet file's through pyarrow's readers, batch by batch, so that memory does not grow with the file.
+Parquet file's through pyarrow's readers and in binary form (``postgres_rows``), batch by batch, so that memory does not
+grow with the file.
 
 Rows are matched to columns by name; upstream's COPY matched them by position, so that a file whose columns had another
 order filled the wrong ones. What it does not do: keep indexes and grants of a table that is replaced, as upstream.
@@ -10,12 +11,13 @@ order filled the wrong ones. What it does not do: keep indexes and grants of a t
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from include.core.errors import AstroSdkRefused
-from include.warehouse.astro_sdk import arrow_rows, native
+from include.warehouse.astro_sdk import arrow_rows, native, postgres_rows
 from include.warehouse.astro_sdk.loading import Target, make_atomic
 from include.warehouse.astro_sdk.statements import replace_table_from_select, swap
 
@@ -84,9 +86,7 @@ class PostgresTarget(Target):
     def _read_csv(self, file: Any, head: Any) -> int:
         self.prepare(head)
         with native.local_copy(file) as path:
-            batches = arrow_rows.Counted(arrow_rows.of_csv(path, native.kinds(head)))
-            self._copy(head.columns, map(arrow_rows.as_csv, batches))
-        return batches.rows
+            return self._copy_batches(head.columns, arrow_rows.of_csv(path, native.kinds(head)))
 
     def _read_parquet(self, file: Any) -> int:
         import sqlalchemy  # noqa: PLC0415 - heavy
@@ -105,25 +105,43 @@ class PostgresTarget(Target):
                 metadata = self.table.sqlalchemy_metadata
                 metadata.create_all(self.connection, tables=[sqlalchemy.Table(self.name, metadata, *columns)])
             self.prepare(None)
-            batches = arrow_rows.Counted(arrow_rows.of_parquet(path, names))
-            self._copy(names, map(arrow_rows.as_csv, batches))
-        return batches.rows
+            return self._copy_batches(names, arrow_rows.of_parquet(path, names))
 
-    def _copy(self, names: Iterable[Any], pieces: Iterable[bytes]) -> None:
-        """Send rows as CSV.
+    def _copy_batches(self, names: Iterable[Any], batches: Iterator[Any]) -> int:
+        """Send rows in binary form where the table's columns have just their types, else as CSV; return how many."""
+        first = next(batches, None)
+        if first is None:
+            return 0
+        counted = arrow_rows.Counted(chain([first], batches))
+        wanted = postgres_rows.oids(first.schema)
+        if wanted is not None and wanted == self._oids(names):
+            self._copy(names, postgres_rows.messages(counted), "binary")
+        else:
+            self._copy(names, map(arrow_rows.as_csv, counted))
+        return counted.rows
+
+    def _copy(self, names: Iterable[Any], pieces: Iterable[bytes], form: str = "csv") -> None:
+        """Send rows in a form of COPY; the next piece is made while the server reads this one.
 
         Raises:
             ValueError: a column is not the table's.
         """
-        quote = self.connection.dialect.identifier_preparer.quote
-        columns = ", ".join(quote(name) for name in self._matched([str(name) for name in names]))
+        statement = f"COPY {self.quoted} ({self._columns(names)}) FROM STDIN WITH (FORMAT {form})"
         raw: Any = self.connection.connection
-        with (
-            raw.cursor() as cursor,
-            cursor.copy(f"COPY {self.quoted} ({columns}) FROM STDIN WITH (FORMAT csv)") as copy,
-        ):
-            for piece in pieces:
+        with closing(arrow_rows.ahead(pieces)) as ready, raw.cursor() as cursor, cursor.copy(statement) as copy:
+            for piece in ready:
                 copy.write(piece)
+
+    def _oids(self, names: Iterable[Any]) -> list[int]:
+        """Return the numbers of the columns' types."""
+        raw: Any = self.connection.connection
+        with raw.cursor() as cursor:
+            cursor.execute(f"SELECT {self._columns(names)} FROM {self.quoted} LIMIT 0")
+            return [column.type_code for column in cursor.description]
+
+    def _columns(self, names: Iterable[Any]) -> str:
+        quote = self.connection.dialect.identifier_preparer.quote
+        return ", ".join(quote(name) for name in self._matched([str(name) for name in names]))
 
     def _matched(self, names: list[str]) -> list[str]:
         import sqlalchemy  # noqa: PLC0415 - heavy

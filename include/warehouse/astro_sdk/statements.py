@@ -63,6 +63,7 @@ def run_sql(
     if "sql_statement" in kwargs:
         warnings.warn("`sql_statement` is deprecated: use `sql`", DeprecationWarning, stacklevel=2)
         sql = kwargs["sql_statement"]
+    database.sql = sql  # what merge reports as its statement; upstream reports nothing
     before, after = (query_modifier.pre_queries, query_modifier.post_queries) if query_modifier else ((), ())
     with database.sqlalchemy_engine.connect() as connection:
         for query in before:
@@ -155,7 +156,7 @@ def change_transform(module: ModuleType) -> None:
                 database.drop_table(table)
                 database.create_table_from_select_statement(self.sql, table, self.parameters, self.query_modifier)
             # what the SDK's OpenLineage facets read
-            context["ti"].xcom_push(key="output_table_row_count", value=str(database.row_count(table)))
+            context["ti"].xcom_push(key="output_table_row_count", value=database.row_count(table))
             context["ti"].xcom_push(key="output_table_conn_id", value=str(table.conn_id))
             return table
 
