@@ -1,8 +1,7 @@
 """The Astro SDK under a real scheduler: every public operator and decorator on each engine, and what is left of a run.
 
 The DAGs (astro_dags/) are written as the SDK's users write theirs. What they leave is read here over connections that
-are not the SDK's: rows, files, objects, the tables that are there and those that are not. Each DAG runs
-twice on the newer Airflow, and what is left is the same. Its connections come from Secrets Manager.
+are not the SDK's: rows, files, objects, the tables that are there and those that are not. Its connections come from Secrets Manager.
 """
 
 from __future__ import annotations
@@ -319,11 +318,10 @@ class Matrix:
     Args:
         laptop: Where they run.
         folder: Where databases and files are.
-        times: How often each DAG runs.
     """
 
-    def __init__(self, laptop: Laptop, folder: Path, times: int) -> None:
-        self.laptop, self.folder, self._times = laptop, folder, times
+    def __init__(self, laptop: Laptop, folder: Path) -> None:
+        self.laptop, self.folder = laptop, folder
         self.ran = cache(self._ran)
 
     def _ran(self, engine: str, place: str) -> Ran:
@@ -336,16 +334,13 @@ class Matrix:
     def _all(self) -> None:
         """Run every DAG beside the others."""
         rest = self.laptop.rest
-        for _ in range(self._times):
-            started = [rest.trigger(f"astro_{engine}_{place}") for engine, place in product(ENGINES, PLACES)]
-            for run in started:
-                wait_for(
-                    lambda run=run: (
-                        True if rest.dag_run(run.dag_id, run.run_id).state in {"success", "failed"} else None
-                    ),
-                    f"{run.dag_id} to end",
-                    RUN_SECONDS,
-                )
+        started = [rest.trigger(f"astro_{engine}_{place}") for engine, place in product(ENGINES, PLACES)]
+        for run in started:
+            wait_for(
+                lambda run=run: True if rest.dag_run(run.dag_id, run.run_id).state in {"success", "failed"} else None,
+                f"{run.dag_id} to end",
+                RUN_SECONDS,
+            )
 
 
 @pytest.fixture(scope="module", params=AIRFLOWS)
@@ -353,7 +348,7 @@ def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """One Airflow with the DAGs."""
     folder = tmp_path_factory.mktemp(f"astro-{request.param}")
     with running(request.param, folder) as laptop:
-        yield Matrix(laptop, folder, 2 if request.param == "airflow-3.3" else 1)
+        yield Matrix(laptop, folder)
 
 
 @pytest.mark.timeout(3 * RUN_SECONDS)
