@@ -1,7 +1,8 @@
 """The Astro SDK under a real scheduler: every public operator and decorator on each engine, and what is left of a run.
 
 The DAGs (astro_dags/) are written as the SDK's users write theirs. What they leave is read here over connections that
-are not the SDK's: rows, files, objects, the tables that are there and those that are not. Its connections come from Secrets Manager.
+are not the SDK's: rows, files, objects, the tables that are there and those that are not. Its connections come from
+Secrets Manager.
 """
 
 from __future__ import annotations
