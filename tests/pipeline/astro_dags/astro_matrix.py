@@ -70,7 +70,7 @@ def unique(table: Table):
 
 
 @task
-def note(dag, file, **values):
+def note(file, values, dag=None):
     """Write what came through XCom where the test finds it; a row has to be readable by name, too."""
     if "rows" in values:
         values["rows by name"] = [row["score"] for row in values["rows"]]
@@ -128,7 +128,7 @@ def files(at: Place):
     found = get_file_list(path=many.path, conn_id=many.conn_id, task_id="get_file_list")
     load = aql.LoadFileOperator.partial(task_id="load_mapped", output_table=at.table())
     loaded = load.expand(input_file=found).output
-    note.override(task_id="note_mapped")(file="mapped", mapped_ids=ids_of.expand(frame=loaded))
+    note.override(task_id="note_mapped")("mapped", {"mapped_ids": ids_of.expand(frame=loaded)})
 
     @task
     def outputs():
@@ -165,13 +165,13 @@ def tables(at: Place, people, scores, nested, frame, loaded):
     aql.check_column(fourfold, {"score": {"min": {"equal_to": 6}}}, task_id="check_column")
     dropped = aql.load_file(at.file("people.csv"), at.table("dropped"), task_id="load_dropped")
     aql.drop_table(dropped, task_id="drop_table")
-    note(
-        file="unmapped",
-        rows=rows(temporary),
-        frame=frame_of(temporary),
-        mapped_values=times_ten.expand(row=values),
-        mapped_rows=names.expand(table=loaded),
-    )
+    received = {
+        "rows": rows(temporary),
+        "frame": frame_of(temporary),
+        "mapped_values": times_ten.expand(row=values),
+        "mapped_rows": names.expand(table=loaded),
+    }
+    note("unmapped", received)
 
     target = aql.load_file(at.file("people.csv"), at.table("appended"), task_id="load_appended")
     append = aql.AppendOperator.partial(task_id="append_mapped", target_table=target, columns=["id", "name"])
