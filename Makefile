@@ -41,7 +41,8 @@ test: setup ## the whole test suite
 	$(RUN) -m pytest
 
 verify: setup .local/sagemaker-sdk.stamp .local/airflow-3.2.stamp .local/postgres.stamp ## everything, the slow matrices too; needs a Python 3.12 on PATH
-	$(RUN) -m pytest -m "" --coverage-page=write --report=docs/verified.md --faults=docs/job-faults.md
+	$(RUN) -m pytest -m "" --coverage-page=write --report=docs/verified.md --faults=docs/job-faults.md \
+		--astro=docs/astro-matrix.md
 
 coverage: setup .local/sagemaker-sdk.stamp ## write localcloud/COVERAGE.md after running the tests that it names
 	$(RUN) -m pytest -m "" --coverage-page=prove tests/contract

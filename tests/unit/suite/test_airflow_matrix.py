@@ -46,7 +46,7 @@ def test_a_page(tmp_path: Path) -> None:
     )
     assert 1 == run.returncode
     assert [
-        "| test | states | airflow-3.3 | airflow-3.2 |",
+        "| test | states | 3.3 | 3.2 |",
         "|---|---|---|---|",
         "| one job | One job is left. | passed | passed |",
         "| a kill[training] | A kill costs nothing. | passed | passed |",
