@@ -117,10 +117,15 @@ class Outcomes:
             f"| test | states | {heads} |",
             "|---|---|" + "---|" * len(columns),
         ]
+        said: set[str] = set()
         for case, outcomes in self._outcomes.items():
             name = case.partition("::")[2].removeprefix("test_").replace("_", " ")
             cells = " | ".join(outcomes.get(column, "") for column in columns)
-            lines.append(f"| {name} | {self._says.get(case, '')} | {cells} |")
+            statement = self._says.get(case, "")
+            # a test of many cases states it once
+            shown = "as above" if statement and statement in said else statement
+            said.add(statement)
+            lines.append(f"| {name} | {shown} | {cells} |")
         return "\n".join(lines) + "\n"
 
 

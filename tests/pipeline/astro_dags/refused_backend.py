@@ -1,4 +1,4 @@
-"""The SDK's XCom backend of Airflow 2."""
+"""A DAG file that uses the SDK's XCom backend of Airflow 2."""
 
 import include.warehouse.astro_sdk  # noqa: F401 - before astro
 
