@@ -1,0 +1,119 @@
+"""The runs of the cases' DAGs, and the hand that cancels jobs while they run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.contract.gcp.local_vertex import state_of
+from tests.contract.local_cloud import until
+from tests.contract.vertex_operators.cases import RUNS, Case
+from tests.contract.vertex_operators.resources import Vertex, cancel, find, pids
+from tests.pipeline.running import wait_for
+
+if TYPE_CHECKING:
+    from deploy.laptop.airflow_rest import TaskInstance
+    from deploy.laptop.airflow_services import Airflow
+
+# generous, because it only matters for a run that breaks off
+RUN_SECONDS = 600
+ENDED = {"success", "failed", "skipped", "upstream_failed"}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What came of a case.
+
+    Args:
+        state: The task's state.
+        log: The task's log.
+        value: What the task handed on.
+        job: The job as the cloud holds it when the task had ended.
+        pids: The processes that its programs were.
+    """
+
+    state: str | None
+    log: str
+    value: Any
+    job: Any
+    pids: list[int]
+
+
+@dataclass
+class Runs:
+    """The runs, by the DAG's id; each is made when it is first asked for."""
+
+    cloud: Vertex
+    airflow: Airflow
+    _seen: dict[str, dict[str, Seen]] = field(default_factory=dict)
+    _tasks: dict[str, dict[str, TaskInstance]] = field(default_factory=dict)
+
+    def of(self, case: Case) -> Seen:
+        """Return what came of a case."""
+        dag_id = next(dag_id for dag_id, cases in RUNS.items() if case in cases)
+        if dag_id not in self._seen:
+            # a run that broke off is not begun again for each of its cases
+            self._seen[dag_id] = {}
+            self._run(dag_id)
+        assert case.name in self._seen[dag_id], f"the run of {dag_id} broke off"
+        return self._seen[dag_id][case.name]
+
+    def tasks(self, dag_id: str) -> dict[str, TaskInstance]:
+        """Run a DAG to its end, once; return its task instances by id."""
+        if dag_id not in self._tasks:
+            run_id = self.start(dag_id)
+            rest, ended = self.airflow.rest, {"success", "failed"}
+            wait_for(lambda: rest.dag_run(dag_id, run_id).state in ended or None, f"the end of {dag_id}", RUN_SECONDS)
+            self._tasks[dag_id] = self._of_run(dag_id, run_id)
+        return self._tasks[dag_id]
+
+    def value(self, task: TaskInstance, key: str = "return_value") -> Any:
+        """Return what a task has handed on."""
+        return self.airflow.rest.xcom(task.dag_id, task.run_id, task.task_id, key)
+
+    def start(self, dag_id: str) -> str:
+        """Start a run of a DAG as soon as Airflow knows the DAG; return the run's id."""
+        rest = self.airflow.rest
+        until(lambda: dag_id in rest.dag_ids(), f"{dag_id}; import errors: {rest.import_errors()}")
+        rest.unpause(dag_id)
+        return rest.trigger(dag_id, {}).run_id
+
+    def _run(self, dag_id: str) -> None:
+        cases, seen = RUNS[dag_id], self._seen[dag_id]
+        run_id = self.start(dag_id)
+        cancelled: set[Case] = set()
+
+        def progress() -> bool:
+            tasks = self._of_run(dag_id, run_id)
+            for case in cases:
+                task = tasks[case.name]
+                if case.outcome == "cancelled" and case not in cancelled and self._cancel(case, task):
+                    cancelled.add(case)
+                if case.name not in seen and task.state in ENDED:
+                    seen[case.name] = self._look(case, task)
+            return len(seen) == len(cases)
+
+        wait_for(lambda: progress() or None, f"the tasks of {dag_id} to end", RUN_SECONDS)
+
+    def _of_run(self, dag_id: str, run_id: str) -> dict[str, TaskInstance]:
+        return {task.task_id: task for task in self.airflow.rest.task_instances(dag_id, run_id)}
+
+    def _cancel(self, case: Case, task: TaskInstance) -> bool:
+        """Cancel a case's job once its task waits for it and its program runs; return whether that was so."""
+        if task.state != ("deferred" if case.wait == "deferrable" else "running"):
+            return False
+        job = find(self.cloud, case)
+        if job is None or state_of(job) != "RUNNING" or not pids(self.cloud, case, job):
+            return False
+        cancel(self.cloud, case, job)
+        return True
+
+    def _look(self, case: Case, task: TaskInstance) -> Seen:
+        rest, job = self.airflow.rest, find(self.cloud, case)
+        return Seen(
+            state=task.state,
+            log=rest.log(task),
+            value=self.value(task),
+            job=job,
+            pids=pids(self.cloud, case, job) if job else [],
+        )
