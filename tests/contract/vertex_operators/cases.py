@@ -22,6 +22,11 @@ OUTCOMES = ("succeeded", "failed", "cancelled")
 TRAININGS = {"script", "container", "package"}
 TRIALS = 2
 PROGRAM = Path(__file__).parent / "programs" / "task.py"
+# what the flow uses: two of Google's images, and one of a team's own with the same packages
+FITS = PROGRAM.with_name("fits.py")
+SKLEARN_TRAINS = "us-docker.pkg.dev/vertex-ai/training/sklearn-cpu.1-6:latest"
+SKLEARN_SERVES = "us-docker.pkg.dev/vertex-ai/prediction/sklearn-cpu.1-6:latest"
+TEAMS_IMAGE = "europe-docker.pkg.dev/local/images/fits:1"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Airflow's secrets backend is Google's: the connection that every task uses comes
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,11 @@ import pytest
 from deploy.laptop.airflow_services import Airflow
 from deploy.laptop.processes import free_port
 from deploy.laptop.profile import Profile
+from localcloud.gcp.vertex.jobs.images import BUILT_IN
 from tests.contract.gcp.local_vertex import IMAGES
 from tests.contract.google_cloud.conftest import GoogleClients
 from tests.contract.local_cloud import LocalCloud
-from tests.contract.vertex_operators.cases import PROJECT
+from tests.contract.vertex_operators.cases import BUCKET, FITS, PROJECT, TEAMS_IMAGE
 from tests.contract.vertex_operators.resources import Vertex, prepare
 from tests.contract.vertex_operators.runs import Runs
 
@@ -44,7 +46,7 @@ PROBES = ("probe_task", "probe_dag_processor", "probe_triggerer")
 def runs(tmp_path_factory: pytest.TempPathFactory, _environments: None) -> Iterator[Runs]:
     """The runs of the DAGs; each is started when a test first asks for one of its tasks."""
     folder = tmp_path_factory.mktemp("vertex-operators")
-    (folder / "images.yaml").write_text(IMAGES)
+    (folder / "images.yaml").write_text(f"{IMAGES}{_teams_image()}")
     options = ("--google", "on", "--grace", "2", "--slots", str(SLOTS), "--images", str(folder / "images.yaml"))
     cloud = LocalCloud(folder / "root", *options)
     google = GoogleClients(cloud)
@@ -64,6 +66,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory, _environments: None) -> Itera
     finally:
         google.close()
         cloud.end()
+
+
+def _teams_image() -> str:
+    """Return the entry of a team's own image, whose packages are those of Google's, so that no other one is built."""
+    packages = next(image.packages for image in BUILT_IN if image.name == "training/sklearn-cpu.1-6")
+    program = f"/gcs/{BUCKET}/{FITS.name}"
+    entry = {
+        "name": "fits",
+        "address": re.escape(TEAMS_IMAGE),
+        "packages": [*packages],
+        "entrypoint": ["python", program],
+    }
+    return f"  - {json.dumps(entry)}\n"
 
 
 def _keep_connections(google: GoogleClients) -> None:

@@ -12,6 +12,8 @@ from tests.contract.vertex_operators.resources import Vertex, cancel, find, pids
 from tests.pipeline.running import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from deploy.laptop.airflow_rest import TaskInstance
     from deploy.laptop.airflow_services import Airflow
 
@@ -58,10 +60,10 @@ class Runs:
         assert case.name in self._seen[dag_id], f"the run of {dag_id} broke off"
         return self._seen[dag_id][case.name]
 
-    def tasks(self, dag_id: str) -> dict[str, TaskInstance]:
+    def tasks(self, dag_id: str, conf: Mapping[str, str] | None = None) -> dict[str, TaskInstance]:
         """Run a DAG to its end, once; return its task instances by id."""
         if dag_id not in self._tasks:
-            run_id = self.start(dag_id)
+            run_id = self.start(dag_id, conf)
             rest, ended = self.airflow.rest, {"success", "failed"}
             wait_for(lambda: rest.dag_run(dag_id, run_id).state in ended or None, f"the end of {dag_id}", RUN_SECONDS)
             self._tasks[dag_id] = self._of_run(dag_id, run_id)
@@ -71,12 +73,12 @@ class Runs:
         """Return what a task has handed on."""
         return self.airflow.rest.xcom(task.dag_id, task.run_id, task.task_id, key)
 
-    def start(self, dag_id: str) -> str:
+    def start(self, dag_id: str, conf: Mapping[str, str] | None = None) -> str:
         """Start a run of a DAG as soon as Airflow knows the DAG; return the run's id."""
         rest = self.airflow.rest
         until(lambda: dag_id in rest.dag_ids(), f"{dag_id}; import errors: {rest.import_errors()}")
         rest.unpause(dag_id)
-        return rest.trigger(dag_id, {}).run_id
+        return rest.trigger(dag_id, dict(conf or {})).run_id
 
     def _run(self, dag_id: str) -> None:
         cases, seen = RUNS[dag_id], self._seen[dag_id]

@@ -6,6 +6,8 @@ are got, listed and deleted are called is told by the run's configuration.
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.providers.google.cloud.operators.vertex_ai.auto_ml import (
     DeleteAutoMLTrainingJobOperator,
     ListAutoMLTrainingJobOperator,
@@ -214,13 +216,23 @@ with DAG("vertex_around", schedule=None, max_active_tasks=16):
         DeleteExperimentOperator(task_id="delete_experiment", experiment_name="temporary", **THERE),
     )
 
+    # the field that takes the id is no template; a mapped one takes what another task has handed on
     @task
-    def batch_jobs(dag_run: object = None) -> list[str]:
-        """Hand the batch prediction's id on: the field that takes it is no template."""
-        return [dag_run.conf["batch"]]  # type: ignore[attr-defined]
+    def batch_ids(dag_run: Any = None) -> list[str]:
+        """Hand the batch prediction's id on."""
+        return [dag_run.conf["batch"]]
 
+    @task
+    def got_batches(found: list[dict[str, Any]]) -> list[str]:
+        """Hand on what was got."""
+        return [each["name"] for each in found]
+
+    get_batch = GetBatchPredictionJobOperator.partial(task_id="get_batch", **WHERE).expand(
+        batch_prediction_job=batch_ids()
+    )
+    got_batches(get_batch.output)
     chain(
-        GetBatchPredictionJobOperator.partial(task_id="get_batch", **WHERE).expand(batch_prediction_job=batch_jobs()),
+        get_batch,
         ListBatchPredictionJobsOperator(task_id="list_batches", filter='display_name="around"', **WHERE),
         DeleteBatchPredictionJobOperator(
             task_id="delete_batch", batch_prediction_job_id="{{ dag_run.conf['batch'] }}", **WHERE
