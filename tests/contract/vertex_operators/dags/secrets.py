@@ -16,12 +16,12 @@ AT_PARSE = BaseHook.get_connection("probe_dag_processor").conn_type
 class DefersAtOnce(BaseOperator):
     """Waits for an object without a look of its own: only the triggerer reads the connection."""
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Any) -> None:  # noqa: ARG002 - Airflow passes it
         """Defer."""
         trigger = GCSBlobTrigger(BUCKET, "secrets/here", 1.0, "probe_triggerer", {})
         self.defer(trigger=trigger, method_name="resume")
 
-    def resume(self, context: Any, event: dict[str, str]) -> str:
+    def resume(self, context: Any, event: dict[str, str]) -> str:  # noqa: ARG002 - Airflow passes it
         """Hand on how the wait has ended."""
         return event["status"]
 
