@@ -6,7 +6,6 @@ Airflow's secrets backend is Google's: the connection that every task uses comes
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from localcloud.gcp.vertex.jobs.images import BUILT_IN
 from tests.contract.gcp.local_vertex import IMAGES
 from tests.contract.google_cloud.conftest import GoogleClients
 from tests.contract.local_cloud import LocalCloud
-from tests.contract.vertex_operators.cases import BUCKET, FITS, PROJECT, TEAMS_IMAGE
+from tests.contract.vertex_operators.cases import FITS, PROJECT, TEAMS_IMAGE
 from tests.contract.vertex_operators.resources import Vertex, prepare
 from tests.contract.vertex_operators.runs import Runs
 
@@ -70,13 +69,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory, _environments: None) -> Itera
 
 def _teams_image() -> str:
     """Return the entry of a team's own image, whose packages are those of Google's, so that no other one is built."""
-    packages = next(image.packages for image in BUILT_IN if image.name == "training/sklearn-cpu.1-6")
-    program = f"/gcs/{BUCKET}/{FITS.name}"
+    packages = next(image.base for image in BUILT_IN if image.name == "training/sklearn-cpu.1-6")
     entry = {
         "name": "fits",
-        "address": re.escape(TEAMS_IMAGE),
+        "address": TEAMS_IMAGE,
         "packages": [*packages],
-        "entrypoint": ["python", program],
+        "entrypoint": ["python", "-c", FITS.read_text(encoding="utf-8")],
     }
     return f"  - {json.dumps(entry)}\n"
 

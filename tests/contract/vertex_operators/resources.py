@@ -13,7 +13,6 @@ from tests.contract.local_cloud import archive
 from tests.contract.vertex_operators.cases import (
     BUCKET,
     CASES,
-    FITS,
     MODEL,
     PARENT,
     PROGRAM,
@@ -92,7 +91,6 @@ def prepare(cloud: Vertex) -> None:
     setup = "from setuptools import setup\nsetup(name='trainer', version='0.1', packages=['trainer'])\n"
     files = {"setup.py": setup, "trainer/__init__.py": "", "trainer/task.py": PROGRAM.read_text(encoding="utf-8")}
     cloud.put("trainer-0.1.tar.gz", archive({f"trainer-0.1/{name}": text for name, text in files.items()}))
-    cloud.put(FITS.name, FITS.read_text(encoding="utf-8"))
     cloud.upload(MODEL)
     for case in CASES:
         if case.kind == "batch":
