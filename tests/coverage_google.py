@@ -36,7 +36,9 @@ def _methods_of(api: str, package: str) -> set[str]:
     spec = importlib.util.find_spec(package)
     assert spec is not None
     folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-    sources = [path.read_text(encoding="utf-8") for each in folders for path in each.glob("services/*/transports/grpc.py")]
+    sources = [
+        path.read_text(encoding="utf-8") for each in folders for path in each.glob("services/*/transports/grpc.py")
+    ]
     paths = [found for source in sources for found in _PATH.finditer(source) if found["service"].startswith(api)]
     return {f"{found['service'].rpartition('.')[2]}.{found['method']}" for found in paths}
 
@@ -48,7 +50,6 @@ def methods() -> Mapping[str, Mapping[str, Callable[..., object]]]:
     from localcloud.engine.engine import Engine  # noqa: PLC0415
     from localcloud.engine.environments import Environments  # noqa: PLC0415
     from localcloud.engine.isolation import choose_isolation  # noqa: PLC0415
-    from localcloud.gcp.database import Database  # noqa: PLC0415
     from localcloud.gcp.secretmanager.rpc import SecretManager  # noqa: PLC0415
     from localcloud.gcp.secretmanager.store import Store  # noqa: PLC0415
     from localcloud.gcp.vertex.service import Vertex  # noqa: PLC0415
@@ -61,7 +62,7 @@ def methods() -> Mapping[str, Mapping[str, Callable[..., object]]]:
         engine = Engine(root, environments=Environments(environments), isolation=isolation, slots=1, grace=0.0)
         try:
             vertex = Vertex(Surroundings(engine, root, "http://127.0.0.1:9", JobAccess()))
-            secrets = SecretManager(Store(Database(root / "secrets.db")))
+            secrets = SecretManager(Store(root / "secrets.db"))
         finally:
             engine.close()
         answered = {name.rpartition(".")[2].replace("/", "."): method for name, method in vertex.methods.items()}

@@ -60,6 +60,7 @@ def packaged(uri: str, *arguments: str, module: str = "trainer.task") -> dict[st
     }
 
 
+@pytest.mark.executes("JobService.CreateCustomJob", "JobService.GetCustomJob")
 def test_life_of_a_job(local: LocalVertex) -> None:
     """A job is pending when it is created, and succeeds when its program does; times and names are told."""
     created = local.run(spec(pool("true")), "trivial", labels={"team": "a"})
@@ -225,6 +226,7 @@ def test_a_failing_worker_fails_the_job(local: LocalVertex) -> None:
     assert job.error.message.startswith("The replica workerpool1-0 exited with a non-zero status of 7.")
 
 
+@pytest.mark.executes("JobService.CancelCustomJob")
 def test_cancelling(local: LocalVertex) -> None:
     """A cancelled job's processes are gone; it ends as CANCELLED with code 1, and cancelling again changes nothing."""
     script = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
@@ -270,6 +272,7 @@ def test_deleting(local: LocalVertex) -> None:
         local.jobs.get_custom_job(name=job.name)
 
 
+@pytest.mark.executes("JobService.ListCustomJobs")
 def test_listing(start_vertex: StartVertex) -> None:
     """Jobs are listed newest first, page by page, filtered by state, name and label."""
     own = start_vertex()
@@ -293,6 +296,7 @@ def test_listing(start_vertex: StartVertex) -> None:
         listed(filter="display_name=alpha", page_token=first.next_page_token)
 
 
+@pytest.mark.refuses("JobService.CreateCustomJob")
 @pytest.mark.parametrize(
     ("job_spec", "said"),
     [
@@ -311,6 +315,7 @@ def test_what_is_refused(local: LocalVertex, job_spec: dict[str, Any], said: str
     assert said in refused.value.message
 
 
+@pytest.mark.refuses("JobService.GetCustomJob", "JobService.CancelCustomJob")
 def test_names_that_lead_nowhere(local: LocalVertex) -> None:
     """A region and a job that do not exist are not found; a method that does not exist is not implemented."""
     job = {"display_name": "x", "job_spec": spec(pool("true"))}

@@ -71,6 +71,7 @@ def test_versions_and_aliases(local: LocalVertex, artifact: str) -> None:
         client.get_model(name=f"{first.model}@challenger")
 
 
+@pytest.mark.refuses("ModelService.MergeVersionAliases")
 def test_aliases_that_are_refused(local: LocalVertex, artifact: str) -> None:
     """An alias must not look like a version's id, and the default one cannot be taken away."""
     client, model = models_of(local), upload(local, artifact).model
@@ -88,6 +89,7 @@ def test_an_id_of_ones_own(local: LocalVertex, artifact: str) -> None:
         upload(local, artifact, model_id="my-model")
 
 
+@pytest.mark.refuses("ModelService.UpdateModel")
 def test_update(local: LocalVertex, artifact: str) -> None:
     """Only the fields of the mask are changed; labels are replaced, and an old etag is refused."""
     client, made = models_of(local), upload(local, artifact, "before", model={"labels": {"a": "1"}})
@@ -122,6 +124,7 @@ def test_listing_models(start_vertex: StartVertex, artifact: str) -> None:
         listed(order_by="colour")
 
 
+@pytest.mark.executes("ModelService.ExportModel")
 def test_export(local: LocalVertex, storage: Storage, artifact: str) -> None:
     """Exporting copies the artifact whole to a new folder, which the operation names."""
     made = upload(local, artifact)
@@ -156,6 +159,7 @@ def test_evaluations(local: LocalVertex, artifact: str) -> None:
         client.import_model_evaluation(parent=made.model, model_evaluation=vertex.ModelEvaluation(metrics=metrics))
 
 
+@pytest.mark.refuses("ModelService.DeleteModelVersion")
 def test_deleting_models(local: LocalVertex, artifact: str) -> None:
     """The default version and the only one stay; a deleted version's id is not given again; a model goes whole."""
     client, made = models_of(local), upload(local, artifact)
@@ -172,6 +176,7 @@ def test_deleting_models(local: LocalVertex, artifact: str) -> None:
     assert made.model not in [model.name for model in client.list_models(parent=PARENT)]
 
 
+@pytest.mark.refuses("ModelService.UploadModel")
 @pytest.mark.parametrize(
     ("model", "error", "said"),
     [
