@@ -6,6 +6,7 @@ has to come of them. Everything of a case bears its name: the task, the job, the
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -49,6 +50,21 @@ class Case:
         return f"{self.kind}-{self.wait}-{self.outcome}"
 
     @property
+    def release(self) -> str:
+        """The name of the object that its program waits for; empty if it does not wait.
+
+        A job that ends before the scheduler has heard that its task has deferred makes Airflow fail the task: "reported
+        that the task instance finished with state success, but the task instance's state attribute is queued".
+        """
+        return f"{self.name}/released" if self.wait == "deferrable" and self.outcome != "cancelled" else ""
+
+    @property
+    def flags(self) -> list[str]:
+        """What its program is called with."""
+        after = [f"--after=gs://{BUCKET}/{self.release}"] if self.release else []
+        return [f"--act={self.outcome}", *after]
+
+    @property
     def output(self) -> str:
         """Where its job writes, as an address."""
         return f"gs://{BUCKET}/{self.name}/out"
@@ -58,11 +74,13 @@ CASES = tuple(Case(*each) for each in product(KINDS, WAITS, OUTCOMES))
 # what one run of a DAG runs, by the DAG's id
 RUNS = {f"vertex_{wait}": tuple(case for case in CASES if case.wait == wait) for wait in WAITS}
 # the rows that a batch prediction reads: what the model's container does is said by them
-ROWS = {
-    "succeeded": '{"x": 1}\n{"x": 2}\n',
-    "failed": '{"x": "broken"}\n',
-    "cancelled": '{"x": "sleep"}\n',
-}
+ROWS: dict[str, list[Any]] = {"succeeded": [1, 2], "failed": ["broken"], "cancelled": ["sleep"]}
+
+
+def rows(case: Case) -> str:
+    """Return what the batch prediction of a case reads."""
+    after = {"after": case.release} if case.release else {}
+    return "".join(f"{json.dumps({'x': x, **after})}\n" for x in ROWS[case.outcome])
 
 
 def arguments(case: Case) -> dict[str, Any]:
@@ -76,4 +94,4 @@ def arguments(case: Case) -> dict[str, Any]:
             "machine_type": "n1-standard-2",
         }
     shared = {"display_name": case.name, "staging_bucket": f"gs://{BUCKET}", "base_output_dir": case.output}
-    return shared if case.kind == "tuning" else {**shared, "args": [f"--act={case.outcome}"]}
+    return shared if case.kind == "tuning" else {**shared, "args": case.flags}

@@ -18,9 +18,9 @@ from tests.contract.vertex_operators.cases import (
     PROGRAM,
     PROJECT,
     REGION,
-    ROWS,
     TRAININGS,
     Case,
+    rows,
 )
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def prepare(cloud: Vertex) -> None:
     cloud.upload(MODEL)
     for case in CASES:
         if case.kind == "batch":
-            cloud.put(f"{case.name}/rows.jsonl", ROWS[case.outcome])
+            cloud.put(f"{case.name}/rows.jsonl", rows(case))
 
 
 def find(cloud: Vertex, case: Case) -> Any:

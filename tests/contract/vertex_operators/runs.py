@@ -1,4 +1,4 @@
-"""The runs of the cases' DAGs, and the hand that cancels jobs while they run."""
+"""The runs of the cases' DAGs, and the hand that lets jobs go on or cancels them while they run."""
 
 from __future__ import annotations
 
@@ -83,14 +83,14 @@ class Runs:
     def _run(self, dag_id: str) -> None:
         cases, seen = RUNS[dag_id], self._seen[dag_id]
         run_id = self.start(dag_id)
-        cancelled: set[Case] = set()
+        acted: set[Case] = set()
 
         def progress() -> bool:
             tasks = self._of_run(dag_id, run_id)
             for case in cases:
                 task = tasks[case.name]
-                if case.outcome == "cancelled" and case not in cancelled and self._cancel(case, task):
-                    cancelled.add(case)
+                if case not in acted and self._waits(case, task) and self._act(case):
+                    acted.add(case)
                 if case.name not in seen and task.state in ENDED:
                     seen[case.name] = self._look(case, task)
             return len(seen) == len(cases)
@@ -100,10 +100,20 @@ class Runs:
     def _of_run(self, dag_id: str, run_id: str) -> dict[str, TaskInstance]:
         return {task.task_id: task for task in self.airflow.rest.task_instances(dag_id, run_id)}
 
-    def _cancel(self, case: Case, task: TaskInstance) -> bool:
-        """Cancel a case's job once its task waits for it and its program runs; return whether that was so."""
-        if task.state != ("deferred" if case.wait == "deferrable" else "running"):
-            return False
+    def _waits(self, case: Case, task: TaskInstance) -> bool:
+        """Whether a case's task waits for its job, and the scheduler knows."""
+        if case.wait == "waiting":
+            return task.state == "running"
+        heard = f"Received executor event with state success for task instance TaskInstanceKey(dag_id='{task.dag_id}'"
+        log = self.airflow.component_log("scheduler").read_text(encoding="utf-8").splitlines()
+        return task.state == "deferred" and any(heard in line and f"task_id='{case.name}'" in line for line in log)
+
+    def _act(self, case: Case) -> bool:
+        """Let a case's program go on, or cancel its job if its program runs; return whether it was done."""
+        if case.release:
+            self.cloud.put(case.release, "")
+        if case.outcome != "cancelled":
+            return True
         job = find(self.cloud, case)
         if job is None or state_of(job) != "RUNNING" or not pids(self.cloud, case, job):
             return False

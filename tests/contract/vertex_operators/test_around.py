@@ -113,7 +113,7 @@ def test_models(runs: Runs, cloud: Vertex, tasks: Tasks) -> None:
     """The second version stays, as the default and the champion; its artifact is exported; the other model is gone."""
     client = cloud.client(vertex.ModelServiceClient)
     (kept,) = client.list_models({"parent": PARENT, "filter": 'display_name="around"'})
-    assert kept.name.endswith(runs.value(tasks["upload_model"], "model_id"))
+    assert kept.name.endswith(str(runs.value(tasks["upload_model"], "model_id")))
     (version,) = client.list_model_versions(name=kept.name)
     assert ("2", ["champion", "default"]) == (version.version_id, sorted(version.version_aliases))
     assert ["1", "2"] == sorted(each["version_id"] for each in runs.value(tasks["list_versions"]))
@@ -131,7 +131,7 @@ def test_endpoints(runs: Runs, cloud: Vertex, tasks: Tasks) -> None:
     assert ("around", "answers", ["stays"]) == (kept.display_name, kept.description, named(kept.deployed_models))
     answer = cloud.client(vertex.PredictionServiceClient).predict(endpoint=kept.name, instances=[value({"x": 1})])
     assert [1.5] == list(answer.predictions)
-    assert kept.deployed_models[0].id == runs.value(tasks["deploy_model"], "deployed_model_id")
+    assert kept.deployed_models[0].id == str(runs.value(tasks["deploy_model"], "deployed_model_id"))
     assert kept.name == runs.value(tasks["get_endpoint"])["name"]
     assert [kept.name] == [each["name"] for each in runs.value(tasks["list_endpoints"])]
 

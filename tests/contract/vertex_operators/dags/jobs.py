@@ -55,9 +55,7 @@ SPECIAL: dict[str, Callable[[Case], dict[str, Any]]] = {
     },
     "batch": lambda _: {},
     "tuning": lambda case: {
-        "worker_pool_specs": [
-            {**TRIAL, "container_spec": {**TRIAL["container_spec"], "args": [f"--act={case.outcome}"]}}  # type: ignore[dict-item]
-        ],
+        "worker_pool_specs": [{**TRIAL, "container_spec": {**TRIAL["container_spec"], "args": case.flags}}],
         "metric_spec": {"loss": "minimize"},
         "parameter_spec": {"rate": DoubleParameterSpec(min=0.1, max=0.9, scale="linear")},
         "max_trial_count": TRIALS,

@@ -18,7 +18,14 @@ class DefersAtOnce(BaseOperator):
 
     def execute(self, context: Any) -> None:  # noqa: ARG002 - Airflow passes it
         """Defer."""
-        trigger = GCSBlobTrigger(BUCKET, "secrets/here", 1.0, "probe_triggerer", {})
+        trigger = GCSBlobTrigger(
+            bucket=BUCKET,
+            object_name="secrets/here",
+            use_glob=False,
+            poke_interval=1.0,
+            google_cloud_conn_id="probe_triggerer",
+            hook_params={},
+        )
         self.defer(trigger=trigger, method_name="resume")
 
     def resume(self, context: Any, event: dict[str, str]) -> str:  # noqa: ARG002 - Airflow passes it

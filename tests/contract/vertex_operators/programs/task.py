@@ -1,6 +1,7 @@
 """What the training jobs of the cases run: it trains, fails, or waits until somebody ends it.
 
-It says its process id first, so that a test can look whether the process is gone.
+It says its process id first, so that a test can look whether the process is gone. It may begin after
+an object is there.
 """
 
 import argparse
@@ -8,15 +9,34 @@ import json
 import os
 import pathlib
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+
+def wait_for(address):
+    """Wait until an object is there."""
+    bucket, _, key = address.removeprefix("gs://").partition("/")
+    path = f"/storage/v1/b/{bucket}/o/{urllib.parse.quote(key, safe='')}"
+    while True:
+        try:
+            urllib.request.urlopen(os.environ["STORAGE_EMULATOR_HOST"] + path).close()  # noqa: S310 - loopback
+        except urllib.error.HTTPError:
+            time.sleep(0.1)
+        else:
+            return
 
 
 def main():
     """Do what the argument says; leave a model, and a metric for a tuning job."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--act", choices=["succeeded", "failed", "cancelled"], required=True)
+    parser.add_argument("--after", help="the name of an object in Cloud Storage to wait for")
     parser.add_argument("--rate", type=float, default=0.0)
     given = parser.parse_args()
     print("at", os.getpid(), flush=True)
+    if given.after:
+        wait_for(given.after)
     if given.act == "failed":
         raise ValueError("a planted failure")
     while given.act == "cancelled":
