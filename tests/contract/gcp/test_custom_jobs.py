@@ -154,7 +154,11 @@ def test_a_bucket_that_does_not_exist(local: LocalVertex) -> None:
         "import pathlib; pathlib.Path('/gcs/no-such-bucket').mkdir(); pathlib.Path('/gcs/no-such-bucket/a').touch()"
     )
     job = local.finished(local.run(spec(python(script)), "no bucket"))
-    assert ("FAILED", "gs://no-such-bucket/a: no such object or bucket") == (state_of(job), job.error.message)
+    assert ("FAILED", 5, "gs://no-such-bucket/a: no such object or bucket") == (
+        state_of(job),
+        job.error.code,
+        job.error.message,
+    )
 
 
 def test_google_clients_in_a_job(local: LocalVertex, storage: Storage) -> None:

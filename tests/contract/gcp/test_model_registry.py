@@ -71,6 +71,24 @@ def test_versions_and_aliases(local: LocalVertex, artifact: str) -> None:
         client.get_model(name=f"{first.model}@challenger")
 
 
+def test_an_alias_that_is_taken(local: LocalVertex, artifact: str) -> None:
+    """An alias that another version has moves, as Vertex AI documents it; that version keeps its other ones."""
+    client = models_of(local)
+    model = upload(local, artifact, model={"version_aliases": ["champion", "golden"]}).model
+    upload(local, artifact, parent_model=model)
+    before = client.get_model(name=f"{model}@1")
+    client.merge_version_aliases(name=f"{model}@2", version_aliases=["champion"])
+    after = client.get_model(name=f"{model}@1")
+    assert (["default", "golden"], ["champion"]) == (
+        list(after.version_aliases),
+        list(client.get_model(name=f"{model}@2").version_aliases),
+    )
+    assert before.etag != after.etag
+    upload(local, artifact, parent_model=model, model={"version_aliases": ["champion"]})
+    assert "3" == client.get_model(name=f"{model}@champion").version_id
+    assert [] == list(client.get_model(name=f"{model}@2").version_aliases)
+
+
 @pytest.mark.refuses("ModelService.MergeVersionAliases")
 def test_aliases_that_are_refused(local: LocalVertex, artifact: str) -> None:
     """An alias must not look like a version's id, and the default one cannot be taken away."""
