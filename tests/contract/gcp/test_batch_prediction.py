@@ -196,7 +196,7 @@ def test_cancelling_and_listing(local: LocalVertex, storage: Storage) -> None:
         local.jobs.get_batch_prediction_job(name=job.name)
 
 
-@pytest.mark.verify  # needs two servers of its own; custom jobs and endpoints show it always
+@pytest.mark.verify  # needs two servers of its own; custom jobs show it always
 def test_a_batch_prediction_that_was_killed(start_vertex: StartVertex, storage: Storage) -> None:
     """After SIGKILL no container is left, and the job has failed with the reason."""
     first = start_vertex()

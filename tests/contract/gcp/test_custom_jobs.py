@@ -161,6 +161,7 @@ def test_a_bucket_that_does_not_exist(local: LocalVertex) -> None:
     )
 
 
+@pytest.mark.verify  # imports Google's client in a job; the variables that lead it are shown always
 def test_google_clients_in_a_job(local: LocalVertex, storage: Storage) -> None:
     """A program reaches the cloud that it runs in with Google's own client."""
     script = """
@@ -244,6 +245,7 @@ def test_cancelling(local: LocalVertex) -> None:
     assert done == local.jobs.get_custom_job(name=job.name)
 
 
+@pytest.mark.verify  # needs a server of its own
 def test_cancelling_before_a_slot_is_free(start_vertex: StartVertex) -> None:
     """A job that waits for its turn is cancelled without having run."""
     own = start_vertex()

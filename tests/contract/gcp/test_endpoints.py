@@ -173,6 +173,8 @@ def test_a_model_that_cannot_start(local: LocalVertex, storage: Storage) -> None
     assert [] == list(endpoints_of(local).get_endpoint(name=endpoint).deployed_models)
 
 
+@pytest.mark.verify  # starts three containers
+@pytest.mark.executes("EndpointService.MutateDeployedModel")
 def test_replicas(local: LocalVertex, storage: Storage) -> None:
     """A deployed model has as many containers as its least number of replicas, which can be changed."""
     endpoint, client = create(local), endpoints_of(local)
@@ -191,6 +193,7 @@ def test_replicas(local: LocalVertex, storage: Storage) -> None:
     assert "n1-standard-2" == found.dedicated_resources.machine_spec.machine_type
 
 
+@pytest.mark.verify  # needs two servers of its own; custom jobs show it always
 def test_endpoints_survive_sigkill(start_vertex: StartVertex, storage: Storage) -> None:
     """After SIGKILL no container is left; the next server starts them again, and they answer."""
     first = start_vertex()

@@ -123,6 +123,7 @@ def test_update(local: LocalVertex, artifact: str) -> None:
         client.update_model(model=change, update_mask={"paths": ["artifact_uri"]})
 
 
+@pytest.mark.verify  # needs a server of its own; custom jobs show lists always
 def test_listing_models(start_vertex: StartVertex, artifact: str) -> None:
     """Models are listed once each, as their default version, filtered and ordered."""
     own = start_vertex()
@@ -220,7 +221,7 @@ def test_models_that_are_refused(
     assert said in str(refused.value)
 
 
-@pytest.mark.verify  # needs two servers of its own; custom jobs and endpoints show it always
+@pytest.mark.verify  # needs two servers of its own; custom jobs show it always
 def test_models_survive_sigkill(start_vertex: StartVertex, artifact: str) -> None:
     """Models, versions and aliases are as they were after SIGKILL."""
     first = start_vertex()

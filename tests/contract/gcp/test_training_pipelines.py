@@ -154,7 +154,7 @@ def test_cancelling_a_pipeline(local: LocalVertex) -> None:
     assert not is_alive(process)
 
 
-@pytest.mark.verify  # needs two servers of its own; custom jobs and endpoints show it always
+@pytest.mark.verify  # needs two servers of its own; custom jobs show it always
 def test_pipelines_survive_sigkill(start_vertex: StartVertex) -> None:
     """After SIGKILL a pipeline that ran has failed, and so has its job."""
     first = start_vertex()

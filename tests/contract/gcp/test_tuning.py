@@ -139,7 +139,7 @@ def test_cancelling(local: LocalVertex) -> None:
     assert not is_alive(process)
 
 
-@pytest.mark.verify  # needs two servers of its own; custom jobs and endpoints show it always
+@pytest.mark.verify  # needs two servers of its own; custom jobs show it always
 def test_a_tuning_job_that_was_killed(start_vertex: StartVertex) -> None:
     """After SIGKILL the job and its running trial have failed."""
     first = start_vertex()
