@@ -85,11 +85,17 @@ def test_the_reason_of_a_failure(runs: Runs, case: Case) -> None:
     seen = runs.of(case)
     reason = "cannot predict: broken" if case.kind == "batch" else "ValueError: a planted failure"
     assert reason in seen.job.error.message
-    if case.wait == "deferrable":
-        assert f"{seen.job.name} completed with status" in seen.log
-    else:
-        assert reason in seen.log
+    assert (f"{seen.job.name} completed with status" if case.wait == "deferrable" else reason) in seen.log
     assert seen.value is None
+
+
+@cases("cancelled")
+def test_the_reason_of_a_cancellation(runs: Runs, case: Case) -> None:
+    """The task fails because its job was cancelled, and for no other reason."""
+    seen = runs.of(case)
+    assert (1, "CANCELED") == (seen.job.error.code, seen.job.error.message)
+    deferred = f"{seen.job.name} completed with status {seen.job.state.name}"
+    assert (deferred if case.wait == "deferrable" else 'message: "CANCELED"') in seen.log
 
 
 @cases("failed", "cancelled", kinds=TRAININGS)
