@@ -77,6 +77,11 @@ RUNS = {f"vertex_{wait}": tuple(case for case in CASES if case.wait == wait) for
 ROWS: dict[str, list[Any]] = {"succeeded": [1, 2], "failed": ["broken"], "cancelled": ["sleep"]}
 
 
+def flow_release(task_id: str) -> str:
+    """Return the name of the object that a job of the deferred flow waits for."""
+    return f"flow/{task_id}"
+
+
 def rows(case: Case) -> str:
     """Return what the batch prediction of a case reads."""
     after = {"after": case.release} if case.release else {}

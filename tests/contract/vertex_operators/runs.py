@@ -60,12 +60,27 @@ class Runs:
         assert case.name in self._seen[dag_id], f"the run of {dag_id} broke off"
         return self._seen[dag_id][case.name]
 
-    def tasks(self, dag_id: str, conf: Mapping[str, str] | None = None) -> dict[str, TaskInstance]:
-        """Run a DAG to its end, once; return its task instances by id."""
+    def tasks(
+        self, dag_id: str, conf: Mapping[str, str] | None = None, releases: Mapping[str, str] | None = None
+    ) -> dict[str, TaskInstance]:
+        """Run a DAG to its end, once; return its task instances by id.
+
+        Args:
+            dag_id: The DAG's id.
+            conf: The run's configuration.
+            releases: Names of objects that the jobs of deferred tasks wait for, by task.
+        """
         if dag_id not in self._tasks:
             run_id = self.start(dag_id, conf)
-            rest, ended = self.airflow.rest, {"success", "failed"}
-            wait_for(lambda: rest.dag_run(dag_id, run_id).state in ended or None, f"the end of {dag_id}", RUN_SECONDS)
+            left = dict(releases or {})
+
+            def has_ended() -> bool:
+                for task in self._of_run(dag_id, run_id).values():
+                    if task.task_id in left and self._is_known_to_wait(task):
+                        self.cloud.put(left.pop(task.task_id), "")
+                return self.airflow.rest.dag_run(dag_id, run_id).state in {"success", "failed"}
+
+            wait_for(lambda: has_ended() or None, f"the end of {dag_id}", RUN_SECONDS)
             self._tasks[dag_id] = self._of_run(dag_id, run_id)
         return self._tasks[dag_id]
 
@@ -101,12 +116,13 @@ class Runs:
         return {task.task_id: task for task in self.airflow.rest.task_instances(dag_id, run_id)}
 
     def _waits(self, case: Case, task: TaskInstance) -> bool:
-        """Whether a case's task waits for its job, and the scheduler knows."""
-        if case.wait == "waiting":
-            return task.state == "running"
+        return self._is_known_to_wait(task) if case.wait == "deferrable" else task.state == "running"
+
+    def _is_known_to_wait(self, task: TaskInstance) -> bool:
+        """Whether a task is deferred and the scheduler has heard that its process has ended."""
         heard = f"Received executor event with state success for task instance TaskInstanceKey(dag_id='{task.dag_id}'"
         log = self.airflow.component_log("scheduler").read_text(encoding="utf-8").splitlines()
-        return task.state == "deferred" and any(heard in line and f"task_id='{case.name}'" in line for line in log)
+        return task.state == "deferred" and any(heard in line and f"task_id='{task.task_id}'" in line for line in log)
 
     def _act(self, case: Case) -> bool:
         """Let a case's program go on, or cancel its job if its program runs; return whether it was done."""

@@ -10,7 +10,7 @@ from google.cloud import aiplatform_v1 as vertex
 from google.protobuf import json_format, struct_pb2
 
 from tests.contract.gcp.local_vertex import state_of
-from tests.contract.vertex_operators.cases import PARENT
+from tests.contract.vertex_operators.cases import PARENT, flow_release
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,8 @@ def test_ten_tasks(runs: Runs, tmp_path: Path, wait: str) -> None:
     (tmp_path / "rows.csv").write_text("".join(f"{x / 10},{line(x / 10)}\n" for x in range(20)))
     (tmp_path / "rows.jsonl").write_text("".join(f"[{x}]\n" for x in range(ROWS)))
     name, address = f"flow-{wait}", f"gs://flow-{wait}"
-    tasks = runs.tasks(f"flow_{wait}", {"folder": str(tmp_path)})
+    releases = {task: flow_release(task) for task in ("train", "train_again", "tune")} if wait == "deferrable" else {}
+    tasks = runs.tasks(f"flow_{wait}", {"folder": str(tmp_path)}, releases)
     failed = {task.task_id: runs.airflow.rest.log(task)[-3000:] for task in tasks.values() if task.state != "success"}
     assert {} == failed
     assert {*TASKS} == {*tasks}

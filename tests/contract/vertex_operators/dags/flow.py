@@ -25,7 +25,16 @@ from airflow.providers.google.cloud.transfers.local_to_gcs import LocalFilesyste
 from airflow.sdk import DAG, chain
 from google.cloud.aiplatform.hyperparameter_tuning import DoubleParameterSpec
 
-from tests.contract.vertex_operators.cases import FITS, PROJECT, REGION, SKLEARN_SERVES, SKLEARN_TRAINS, TEAMS_IMAGE
+from tests.contract.vertex_operators.cases import (
+    BUCKET,
+    FITS,
+    PROJECT,
+    REGION,
+    SKLEARN_SERVES,
+    SKLEARN_TRAINS,
+    TEAMS_IMAGE,
+    flow_release,
+)
 
 if TYPE_CHECKING:
     from typing import Any
@@ -49,6 +58,11 @@ for wait in ("waiting", "deferrable"):
         "replica_count": 1,
     }
     data = f"--data={address}/data/rows.csv"
+    # a job must not end before the scheduler knows that its task waits (cases.Case.release)
+    after = {
+        each: [f"--after=gs://{BUCKET}/{flow_release(each)}"] if wait == "deferrable" else []
+        for each in ("train", "train_again", "tune")
+    }
     with DAG(f"flow_{wait}", schedule=None):
         chain(
             GCSCreateBucketOperator(task_id="bucket", bucket_name=bucket, project_id=PROJECT),
@@ -61,14 +75,14 @@ for wait in ("waiting", "deferrable"):
                 container_uri=SKLEARN_TRAINS,
                 requirements=[],
                 base_output_dir=f"{address}/first",
-                args=[data],
+                args=[data, *after["train"]],
                 **trains,
             ),
             CreateCustomContainerTrainingJobOperator(
                 task_id="train_again",
                 container_uri=TEAMS_IMAGE,
                 base_output_dir=f"{address}/second",
-                args=[data, "--penalty=0.5"],
+                args=[data, "--penalty=0.5", *after["train_again"]],
                 parent_model=MODEL,
                 is_default_version=False,
                 model_version_aliases=["challenger"],
@@ -105,7 +119,11 @@ for wait in ("waiting", "deferrable"):
                 staging_bucket=address,
                 base_output_dir=f"{address}/tuning",
                 worker_pool_specs=[
-                    {**MACHINE, "replica_count": 1, "container_spec": {"image_uri": TEAMS_IMAGE, "args": [data]}}
+                    {
+                        **MACHINE,
+                        "replica_count": 1,
+                        "container_spec": {"image_uri": TEAMS_IMAGE, "args": [data, *after["tune"]]},
+                    }
                 ],
                 metric_spec={"mse": "minimize"},
                 parameter_spec={"penalty": DoubleParameterSpec(min=0.01, max=0.3, scale="log")},

@@ -6,16 +6,21 @@ A tuning job's trial names the strength of the penalty and gets the error back.
 import argparse
 import os
 import pathlib
+import time
 
 import hypertune
 import joblib
 import numpy as np
+from google.cloud import storage
 from sklearn.linear_model import Ridge
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--data", required=True)
 parser.add_argument("--penalty", type=float, default=0.0)
+parser.add_argument("--after", help="the address of an object in Cloud Storage to wait for")
 given = parser.parse_args()
+while given.after and not storage.Blob.from_uri(given.after, storage.Client()).exists():
+    time.sleep(0.2)
 
 rows = np.loadtxt(given.data.replace("gs://", "/gcs/"), delimiter=",")
 model = Ridge(alpha=given.penalty).fit(rows[:, :1], rows[:, 1])
