@@ -4,8 +4,9 @@ Purpose: the page may call an operation "executes" only if a test says so that r
 than the tests and the code.
 
 How it works: a pytest plugin collects the operations that tests name in ``executes`` and ``refuses`` marks; each has to
-be one of botocore's. What the others are is asked of localcloud's classes: a method that is moto's or ours is a record,
-one that never returns is a refusal (the type checker holds it to that), and so is an operation without a method.
+be one of botocore's, or of a service of Google's (``coverage_google``). What the others are is asked of localcloud's
+classes: a method that is moto's or ours is a record, one that never returns is a refusal (the type checker holds it to
+that), and so is an operation without a method.
 ``--coverage-page check`` compares the page with what was collected (``--collect-only`` will do); ``write`` writes it at
 the end of a run in which the tests that it names have passed; ``prove`` runs those tests only, then does as ``write``.
 All want every test collected: ``-m ""``.
@@ -25,6 +26,8 @@ import pytest
 import yaml
 from botocore.session import get_session
 
+from tests import coverage_google
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -33,6 +36,7 @@ PAGE = LOCALCLOUD / "COVERAGE.md"
 DIFFERENCES = LOCALCLOUD / "moto_differences.yaml"
 MODES = ("check", "write", "prove")
 EXECUTES, REFUSES = "executes", "refuses"
+_AWS = ("sagemaker", "sagemaker-runtime")
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Marks:
             for name, tests in self.found.items():
                 for operation in (each for mark in item.iter_markers(name) for each in mark.args):
                     if operation not in known:
-                        message = f"{item.nodeid}: the mark {name} names {operation!r}, which SageMaker does not have."
+                        message = f"{item.nodeid}: the mark {name} names {operation!r}, which no service has."
                         raise pytest.UsageError(message)
                     tests[operation].add(proof)
 
@@ -99,12 +103,10 @@ def test_of(node: str) -> str:
 
 
 def operations_of_services() -> dict[str, list[str]]:
-    """Return the operations of botocore's models by service."""
+    """Return the operations of botocore's models and of Google's services, by service."""
     session = get_session()
-    return {
-        service: list(session.get_service_model(service).operation_names)
-        for service in ("sagemaker", "sagemaker-runtime")
-    }
+    aws = {service: list(session.get_service_model(service).operation_names) for service in _AWS}
+    return {**aws, **coverage_google.operations()}
 
 
 def methods_of_services() -> dict[str, Mapping[str, Callable[..., object]]]:
@@ -122,7 +124,11 @@ def methods_of_services() -> dict[str, Mapping[str, Callable[..., object]]]:
         return {operation: getattr(front, name) for operation, name in found.items() if name in names}
 
     fronts: dict[str, type[Any]] = {"sagemaker": LocalSageMaker, "sagemaker-runtime": LocalSageMakerRuntime}
-    return {service: methods(operations, fronts[service]) for service, operations in operations_of_services().items()}
+    operations = operations_of_services()
+    return {
+        **{service: methods(operations[service], fronts[service]) for service in _AWS},
+        **coverage_google.methods(),
+    }
 
 
 def is_refusal(method: Callable[..., object] | None) -> bool:
@@ -137,7 +143,7 @@ def page(marks: Marks) -> str:
         pytest.UsageError: A test is said to execute what the code refuses.
     """
     lines: list[str] = []
-    executing = recorded = refused = 0
+    counts: list[str] = []
     for service, methods in methods_of_services().items():
         operations = sorted(operations_of_services()[service])
         executes = [each for each in operations if marks.fittest(EXECUTES, each)]
@@ -148,22 +154,25 @@ def page(marks: Marks) -> str:
                 raise pytest.UsageError(message)
         records = [each for each in operations if each not in executes and not is_refusal(methods.get(each))]
         refuses = [each for each in operations if is_refusal(methods.get(each))]
-        executing, recorded, refused = executing + len(executes), recorded + len(records), refused + len(refuses)
+        counts.append(
+            f"| {service} | {len(executes) + len(records)} | {len(executes)} | {len(refuses)} |",
+        )
         lines += ["", f"## {service}", *_tables(marks, executes, records, refuses, methods)]
-    counts = f"{executing + recorded} operations implemented, {executing} of them proved to execute; {refused} refused."
-    return "\n".join([*_introduction(), "", counts, *lines, *_differences(), ""])
+    head = ["| service | implemented | of them proved to execute | refused |", "|---|---|---|---|"]
+    return "\n".join([*_introduction(), "", *head, *counts, *lines, *_differences(), ""])
 
 
 def _introduction() -> list[str]:
     return [
         "# Coverage",
         "",
-        "Generated by `make coverage`; do not edit. Operation by operation of botocore's models:",
+        "Generated by `make coverage`; do not edit. Operation by operation of botocore's models, and of",
+        "the services that Google's clients know:",
         "",
         "- **executes**: the named test has looked at an object, a log, a process or an answer that only a real",
         "  execution leaves, and has passed; a test of refusals, if named too, shows how the operation refuses.",
         "- **record**: is stored and described; nothing runs, or no test has shown it. Kept by moto or by localcloud.",
-        "- **refused**: answered at once with a 400 that names the operation.",
+        "- **refused**: answered at once with a 400 that names the operation, by Google's half with UNIMPLEMENTED.",
     ]
 
 
@@ -196,7 +205,22 @@ def _tables(
         keeper = "localcloud" if methods[operation].__module__.startswith("localcloud.") else "moto"
         yield f"| {operation} | {keeper} | {_shown(marks.fittest(REFUSES, operation))} |"
     if refuses:
-        yield from ("", f"### Refused ({len(refuses)})", "", ", ".join(refuses) + ".")
+        yield from ("", f"### Refused ({len(refuses)})", "", *_refused(refuses, methods))
+
+
+def _refused(refuses: Sequence[str], methods: Mapping[str, Callable[..., object]]) -> Iterator[str]:
+    """List the operations; where they are of several services of an API, by service."""
+    if "." not in refuses[0]:
+        yield ", ".join(refuses) + "."
+        return
+    served = {name.partition(".")[0] for name, method in methods.items() if not is_refusal(method)}
+    by_service: dict[str, list[str]] = defaultdict(list)
+    for operation in refuses:
+        service, _, name = operation.partition(".")
+        by_service[service].append(name)
+    for service, names in by_service.items():
+        whole = "" if service in served else " (the whole service)"
+        yield f"- {service}{whole}: {', '.join(names)}."
 
 
 def _shown(test: str | None) -> str:

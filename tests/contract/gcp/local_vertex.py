@@ -18,7 +18,8 @@ from tests.contract.local_cloud import until
 PROJECT, REGION = "localcloud-project", "us-central1"
 PARENT = f"projects/{PROJECT}/locations/{REGION}"
 BUCKET = "models"
-# a program's image without packages, one with what a Google client in a job needs, and one with an entry point
+# a program's image, one with what a Google client in a job needs, one with an entry point, and a model's; all but the
+# second have the same packages, so that one environment serves them and a fresh clone builds it within seconds
 PLAIN_IMAGE = "europe-docker.pkg.dev/local/images/plain:1"
 CLIENT_IMAGE = "europe-docker.pkg.dev/local/images/client:1"
 ENTRY_IMAGE = "europe-docker.pkg.dev/local/images/entry:1"
@@ -33,11 +34,11 @@ images:
     packages: [google-cloud-storage==3.4.1]
   - name: entry
     address: {ENTRY_IMAGE}
-    packages: []
+    packages: [setuptools==80.9.0, wheel==0.45.1]
     entrypoint: [python, -c, "import sys; print('entry', sys.argv[1:])"]
   - name: serving
     address: {SERVING_IMAGE}
-    packages: []
+    packages: [setuptools==80.9.0, wheel==0.45.1]
     entrypoint: [python, /gcs/{BUCKET}/serving/server.py]
 """
 FINAL = {"SUCCEEDED", "FAILED", "CANCELLED"}

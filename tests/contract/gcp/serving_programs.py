@@ -6,18 +6,27 @@ from google.cloud import aiplatform_v1 as vertex
 
 from tests.contract.gcp.local_vertex import BUCKET, PARENT, SERVING_IMAGE, LocalVertex, Storage
 
-# adds the artifact's number to each instance's "x", or to its first value; obeys what an instance asks for
+# adds the artifact's number to each instance's "x", or to its first value; obeys what an instance asks for,
+# which may be to wait until the object `after` is in the model's bucket
 ADDS = """
-import json, os, sys, time, urllib.request
+import json, os, sys, time, urllib.error, urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 bucket, _, prefix = os.environ["AIP_STORAGE_URI"].removeprefix("gs://").partition("/")
-key = urllib.request.quote(prefix.rstrip("/") + "/number.txt", safe="")
-address = f"{os.environ['STORAGE_EMULATOR_HOST']}/storage/v1/b/{bucket}/o/{key}?alt=media"
-with urllib.request.urlopen(address) as answer:
+def address(key):
+    quoted = urllib.request.quote(key, safe="")
+    return f"{os.environ['STORAGE_EMULATOR_HOST']}/storage/v1/b/{bucket}/o/{quoted}?alt=media"
+with urllib.request.urlopen(address(prefix.rstrip("/") + "/number.txt")) as answer:
     number = float(answer.read())
 if number < 0:
     raise SystemExit("a negative number cannot be loaded")
 print("loaded", number, os.getpid(), flush=True)
+
+def wait_for(key):
+    while True:
+        try:
+            return urllib.request.urlopen(address(key)).close()
+        except urllib.error.HTTPError:
+            time.sleep(0.1)
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -35,6 +44,8 @@ class Handler(BaseHTTPRequestHandler):
         found = []
         for instance in request["instances"]:
             x = instance["x"] if isinstance(instance, dict) else instance[0]
+            if isinstance(instance, dict) and "after" in instance:
+                wait_for(instance["after"])
             if x == "broken":
                 return self.answer(500, b'{"error": "cannot predict: broken"}')
             if x == "die":

@@ -60,6 +60,7 @@ def lines(*items: Any) -> str:
     return "".join(f"{json.dumps(item)}\n" for item in items)
 
 
+@pytest.mark.executes("JobService.CreateBatchPredictionJob", "JobService.GetBatchPredictionJob")
 def test_rows_are_predicted_in_order(local: LocalVertex, storage: Storage) -> None:
     """Each row's prediction is written beside the row, in the rows' order, over several batches and replicas."""
     source = storage.put("batch/in.jsonl", lines(*({"x": number} for number in range(150))))
@@ -178,6 +179,7 @@ joblib.dump(LinearRegression().fit(x, 3 * x[:, 0] + 1), folder / "model.joblib")
     assert [4.0, 7.0] == pytest.approx([row["prediction"] for row in rows(storage, done)])
 
 
+@pytest.mark.executes("JobService.CancelBatchPredictionJob", "JobService.ListBatchPredictionJobs")
 def test_cancelling_and_listing(local: LocalVertex, storage: Storage) -> None:
     """A cancelled job leaves no container; it is listed by its name, and deleted once it has ended."""
     source = storage.put("batch/sleep.jsonl", lines({"x": "sleep"}))
@@ -194,7 +196,7 @@ def test_cancelling_and_listing(local: LocalVertex, storage: Storage) -> None:
         local.jobs.get_batch_prediction_job(name=job.name)
 
 
-@pytest.mark.verify  # needs two servers of its own; custom jobs and endpoints show it always
+@pytest.mark.verify  # needs two servers of its own; custom jobs show it always
 def test_a_batch_prediction_that_was_killed(start_vertex: StartVertex, storage: Storage) -> None:
     """After SIGKILL no container is left, and the job has failed with the reason."""
     first = start_vertex()
@@ -207,6 +209,7 @@ def test_a_batch_prediction_that_was_killed(start_vertex: StartVertex, storage: 
     assert ("FAILED", 13) == (state_of(killed), killed.error.code)
 
 
+@pytest.mark.refuses("JobService.CreateBatchPredictionJob")
 @pytest.mark.parametrize(
     ("fields", "error", "said"),
     [

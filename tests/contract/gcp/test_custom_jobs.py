@@ -60,6 +60,7 @@ def packaged(uri: str, *arguments: str, module: str = "trainer.task") -> dict[st
     }
 
 
+@pytest.mark.executes("JobService.CreateCustomJob", "JobService.GetCustomJob")
 def test_life_of_a_job(local: LocalVertex) -> None:
     """A job is pending when it is created, and succeeds when its program does; times and names are told."""
     created = local.run(spec(pool("true")), "trivial", labels={"team": "a"})
@@ -153,9 +154,14 @@ def test_a_bucket_that_does_not_exist(local: LocalVertex) -> None:
         "import pathlib; pathlib.Path('/gcs/no-such-bucket').mkdir(); pathlib.Path('/gcs/no-such-bucket/a').touch()"
     )
     job = local.finished(local.run(spec(python(script)), "no bucket"))
-    assert ("FAILED", "gs://no-such-bucket/a: no such object or bucket") == (state_of(job), job.error.message)
+    assert ("FAILED", 5, "gs://no-such-bucket/a: no such object or bucket") == (
+        state_of(job),
+        job.error.code,
+        job.error.message,
+    )
 
 
+@pytest.mark.verify  # imports Google's client in a job; the variables that lead it are shown always
 def test_google_clients_in_a_job(local: LocalVertex, storage: Storage) -> None:
     """A program reaches the cloud that it runs in with Google's own client."""
     script = """
@@ -225,6 +231,7 @@ def test_a_failing_worker_fails_the_job(local: LocalVertex) -> None:
     assert job.error.message.startswith("The replica workerpool1-0 exited with a non-zero status of 7.")
 
 
+@pytest.mark.executes("JobService.CancelCustomJob")
 def test_cancelling(local: LocalVertex) -> None:
     """A cancelled job's processes are gone; it ends as CANCELLED with code 1, and cancelling again changes nothing."""
     script = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
@@ -238,6 +245,7 @@ def test_cancelling(local: LocalVertex) -> None:
     assert done == local.jobs.get_custom_job(name=job.name)
 
 
+@pytest.mark.verify  # needs a server of its own
 def test_cancelling_before_a_slot_is_free(start_vertex: StartVertex) -> None:
     """A job that waits for its turn is cancelled without having run."""
     own = start_vertex()
@@ -270,6 +278,7 @@ def test_deleting(local: LocalVertex) -> None:
         local.jobs.get_custom_job(name=job.name)
 
 
+@pytest.mark.executes("JobService.ListCustomJobs")
 def test_listing(start_vertex: StartVertex) -> None:
     """Jobs are listed newest first, page by page, filtered by state, name and label."""
     own = start_vertex()
@@ -293,6 +302,7 @@ def test_listing(start_vertex: StartVertex) -> None:
         listed(filter="display_name=alpha", page_token=first.next_page_token)
 
 
+@pytest.mark.refuses("JobService.CreateCustomJob")
 @pytest.mark.parametrize(
     ("job_spec", "said"),
     [
@@ -311,6 +321,7 @@ def test_what_is_refused(local: LocalVertex, job_spec: dict[str, Any], said: str
     assert said in refused.value.message
 
 
+@pytest.mark.refuses("JobService.GetCustomJob", "JobService.CancelCustomJob")
 def test_names_that_lead_nowhere(local: LocalVertex) -> None:
     """A region and a job that do not exist are not found; a method that does not exist is not implemented."""
     job = {"display_name": "x", "job_spec": spec(pool("true"))}

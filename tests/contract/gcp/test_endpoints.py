@@ -60,6 +60,12 @@ def process_of(local: LocalVertex, endpoint: str, deployed: str, replica: int = 
     return int([line for line in text.splitlines() if line.startswith("loaded")][-1].split()[2])
 
 
+@pytest.mark.executes(
+    "EndpointService.CreateEndpoint",
+    "EndpointService.DeployModel",
+    "PredictionService.Predict",
+    "ModelService.UploadModel",
+)
 def test_an_endpoint_answers(local: LocalVertex, storage: Storage) -> None:
     """A deployed model answers with predictions; the answer and the resources tell which model it was."""
     endpoint, model = create(local), model_that_adds(local, storage)
@@ -80,6 +86,7 @@ def test_an_endpoint_answers(local: LocalVertex, storage: Storage) -> None:
         local.client(vertex.ModelServiceClient).delete_model(name=model).result(timeout=10)
 
 
+@pytest.mark.executes("PredictionService.RawPredict")
 def test_raw_requests(local: LocalVertex, storage: Storage) -> None:
     """RawPredict hands a body of any type through, both ways."""
     endpoint = create(local)
@@ -89,6 +96,7 @@ def test_raw_requests(local: LocalVertex, storage: Storage) -> None:
     assert (b"cba", "text/plain") == (answer.data, answer.content_type)
 
 
+@pytest.mark.executes("EndpointService.UndeployModel", "EndpointService.UpdateEndpoint")
 def test_traffic_is_shared(local: LocalVertex, storage: Storage) -> None:
     """Requests go to the deployed models by their shares, which can be changed; undeploying moves them."""
     endpoint = create(local)
@@ -111,6 +119,7 @@ def test_traffic_is_shared(local: LocalVertex, storage: Storage) -> None:
     assert {first: 40} == counted()
 
 
+@pytest.mark.refuses("EndpointService.DeleteEndpoint", "EndpointService.UndeployModel")
 def test_undeploying_and_deleting(local: LocalVertex, storage: Storage) -> None:
     """An endpoint with models is not deleted; without them it takes no requests, and can be."""
     endpoint, client = create(local), endpoints_of(local)
@@ -126,6 +135,7 @@ def test_undeploying_and_deleting(local: LocalVertex, storage: Storage) -> None:
         predict(local, endpoint, {"x": 1})
 
 
+@pytest.mark.refuses("PredictionService.Predict")
 def test_what_a_model_answers_with_an_error(local: LocalVertex, storage: Storage) -> None:
     """A predict route that answers 500 is an INTERNAL error with the container's own words."""
     endpoint = create(local)
@@ -163,6 +173,8 @@ def test_a_model_that_cannot_start(local: LocalVertex, storage: Storage) -> None
     assert [] == list(endpoints_of(local).get_endpoint(name=endpoint).deployed_models)
 
 
+@pytest.mark.verify  # starts three containers
+@pytest.mark.executes("EndpointService.MutateDeployedModel")
 def test_replicas(local: LocalVertex, storage: Storage) -> None:
     """A deployed model has as many containers as its least number of replicas, which can be changed."""
     endpoint, client = create(local), endpoints_of(local)
@@ -181,6 +193,7 @@ def test_replicas(local: LocalVertex, storage: Storage) -> None:
     assert "n1-standard-2" == found.dedicated_resources.machine_spec.machine_type
 
 
+@pytest.mark.verify  # needs two servers of its own; custom jobs show it always
 def test_endpoints_survive_sigkill(start_vertex: StartVertex, storage: Storage) -> None:
     """After SIGKILL no container is left; the next server starts them again, and they answer."""
     first = start_vertex()
@@ -206,6 +219,7 @@ def test_updating_and_listing(local: LocalVertex) -> None:
     assert [name] == [item.name for item in found]
 
 
+@pytest.mark.refuses("EndpointService.DeployModel")
 @pytest.mark.parametrize(
     ("deployed", "split", "error", "said"),
     [

@@ -71,6 +71,25 @@ def test_versions_and_aliases(local: LocalVertex, artifact: str) -> None:
         client.get_model(name=f"{first.model}@challenger")
 
 
+def test_an_alias_that_is_taken(local: LocalVertex, artifact: str) -> None:
+    """An alias that another version has moves, as Vertex AI documents it; that version keeps its other ones."""
+    client = models_of(local)
+    model = upload(local, artifact, model={"version_aliases": ["champion", "golden"]}).model
+    upload(local, artifact, parent_model=model)
+    before = client.get_model(name=f"{model}@1")
+    client.merge_version_aliases(name=f"{model}@2", version_aliases=["champion"])
+    after = client.get_model(name=f"{model}@1")
+    assert (["default", "golden"], ["champion"]) == (
+        list(after.version_aliases),
+        list(client.get_model(name=f"{model}@2").version_aliases),
+    )
+    assert before.etag != after.etag
+    upload(local, artifact, parent_model=model, model={"version_aliases": ["champion"]})
+    assert "3" == client.get_model(name=f"{model}@champion").version_id
+    assert [] == list(client.get_model(name=f"{model}@2").version_aliases)
+
+
+@pytest.mark.refuses("ModelService.MergeVersionAliases")
 def test_aliases_that_are_refused(local: LocalVertex, artifact: str) -> None:
     """An alias must not look like a version's id, and the default one cannot be taken away."""
     client, model = models_of(local), upload(local, artifact).model
@@ -88,6 +107,7 @@ def test_an_id_of_ones_own(local: LocalVertex, artifact: str) -> None:
         upload(local, artifact, model_id="my-model")
 
 
+@pytest.mark.refuses("ModelService.UpdateModel")
 def test_update(local: LocalVertex, artifact: str) -> None:
     """Only the fields of the mask are changed; labels are replaced, and an old etag is refused."""
     client, made = models_of(local), upload(local, artifact, "before", model={"labels": {"a": "1"}})
@@ -103,6 +123,7 @@ def test_update(local: LocalVertex, artifact: str) -> None:
         client.update_model(model=change, update_mask={"paths": ["artifact_uri"]})
 
 
+@pytest.mark.verify  # needs a server of its own; custom jobs show lists always
 def test_listing_models(start_vertex: StartVertex, artifact: str) -> None:
     """Models are listed once each, as their default version, filtered and ordered."""
     own = start_vertex()
@@ -122,6 +143,7 @@ def test_listing_models(start_vertex: StartVertex, artifact: str) -> None:
         listed(order_by="colour")
 
 
+@pytest.mark.executes("ModelService.ExportModel")
 def test_export(local: LocalVertex, storage: Storage, artifact: str) -> None:
     """Exporting copies the artifact whole to a new folder, which the operation names."""
     made = upload(local, artifact)
@@ -156,6 +178,7 @@ def test_evaluations(local: LocalVertex, artifact: str) -> None:
         client.import_model_evaluation(parent=made.model, model_evaluation=vertex.ModelEvaluation(metrics=metrics))
 
 
+@pytest.mark.refuses("ModelService.DeleteModelVersion")
 def test_deleting_models(local: LocalVertex, artifact: str) -> None:
     """The default version and the only one stay; a deleted version's id is not given again; a model goes whole."""
     client, made = models_of(local), upload(local, artifact)
@@ -172,6 +195,7 @@ def test_deleting_models(local: LocalVertex, artifact: str) -> None:
     assert made.model not in [model.name for model in client.list_models(parent=PARENT)]
 
 
+@pytest.mark.refuses("ModelService.UploadModel")
 @pytest.mark.parametrize(
     ("model", "error", "said"),
     [
@@ -197,7 +221,7 @@ def test_models_that_are_refused(
     assert said in str(refused.value)
 
 
-@pytest.mark.verify  # needs two servers of its own; custom jobs and endpoints show it always
+@pytest.mark.verify  # needs two servers of its own; custom jobs show it always
 def test_models_survive_sigkill(start_vertex: StartVertex, artifact: str) -> None:
     """Models, versions and aliases are as they were after SIGKILL."""
     first = start_vertex()

@@ -60,6 +60,9 @@ def finished(local: LocalVertex, pipeline: Any) -> Any:
     return ended(lambda: pipelines_of(local).get_training_pipeline(name=pipeline.name), pipeline.name)
 
 
+@pytest.mark.executes(
+    "PipelineService.CreateTrainingPipeline", "PipelineService.GetTrainingPipeline", "ModelService.GetModel"
+)
 def test_a_pipeline_leaves_a_model(local: LocalVertex, storage: Storage) -> None:
     """A pipeline runs its custom job, tells which one, and uploads the model that the job has left."""
     model = {"display_name": "made", "container_spec": {"image_uri": SERVING_IMAGE}}
@@ -89,6 +92,7 @@ def test_a_pipeline_adds_a_version(local: LocalVertex) -> None:
     assert (parent, "2") == (second.model_to_upload.name, second.model_to_upload.version_id)
 
 
+@pytest.mark.executes("DatasetService.CreateDataset")
 def test_a_dataset_for_a_pipeline(local: LocalVertex, storage: Storage) -> None:
     """A pipeline's dataset is divided, and its program is told where the parts are."""
     rows = [f"{number},{number * 2}" for number in range(50)]
@@ -133,6 +137,7 @@ def test_a_pipeline_without_a_model(local: LocalVertex) -> None:
     assert f"Model directory gs://{BUCKET}/pipelines/e/model/ is empty or does not exist" in done.error.message
 
 
+@pytest.mark.executes("PipelineService.CancelTrainingPipeline")
 def test_cancelling_a_pipeline(local: LocalVertex) -> None:
     """Cancelling a pipeline cancels its job and leaves no process."""
     created = create(local, spec(python(WAITS)), "pipelines/f")
@@ -149,7 +154,7 @@ def test_cancelling_a_pipeline(local: LocalVertex) -> None:
     assert not is_alive(process)
 
 
-@pytest.mark.verify  # needs two servers of its own; custom jobs and endpoints show it always
+@pytest.mark.verify  # needs two servers of its own; custom jobs show it always
 def test_pipelines_survive_sigkill(start_vertex: StartVertex) -> None:
     """After SIGKILL a pipeline that ran has failed, and so has its job."""
     first = start_vertex()
@@ -168,6 +173,7 @@ def test_pipeline_jobs_are_refused(local: LocalVertex) -> None:
         pipelines_of(local).create_pipeline_job(parent=PARENT, pipeline_job=vertex.PipelineJob(display_name="x"))
 
 
+@pytest.mark.refuses("PipelineService.CreateTrainingPipeline")
 def test_pipelines_that_are_refused(local: LocalVertex) -> None:
     """Another task than custom training and a model without a place for it are refused."""
     with pytest.raises(exceptions.MethodNotImplemented, match="automl"):

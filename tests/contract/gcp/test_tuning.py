@@ -59,6 +59,7 @@ def values(trial: Any) -> dict[str, Any]:
     return {parameter.parameter_id: parameter.value for parameter in trial.parameters}
 
 
+@pytest.mark.executes("JobService.CreateHyperparameterTuningJob", "JobService.GetHyperparameterTuningJob")
 def test_trials(local: LocalVertex) -> None:
     """Each trial runs a custom job with its parameters as arguments and an output of its own; its metric is told."""
     done = finished(local, create(local, RATE, DEPTH, parallel_trial_count=2))
@@ -120,6 +121,7 @@ def test_a_trial_without_a_metric(local: LocalVertex) -> None:
     assert "reported no value of the metric 'loss'" in done.trials[0].infeasible_reason
 
 
+@pytest.mark.executes("JobService.CancelHyperparameterTuningJob")
 def test_cancelling(local: LocalVertex) -> None:
     """Cancelling the job cancels its trials and leaves no process; no further trial begins."""
     job = create(local, RATE, script=WAITS)
@@ -137,7 +139,7 @@ def test_cancelling(local: LocalVertex) -> None:
     assert not is_alive(process)
 
 
-@pytest.mark.verify  # needs two servers of its own; custom jobs and endpoints show it always
+@pytest.mark.verify  # needs two servers of its own; custom jobs show it always
 def test_a_tuning_job_that_was_killed(start_vertex: StartVertex) -> None:
     """After SIGKILL the job and its running trial have failed."""
     first = start_vertex()
@@ -150,6 +152,7 @@ def test_a_tuning_job_that_was_killed(start_vertex: StartVertex) -> None:
     assert "FAILED" == state_of(second.jobs.get_custom_job(name=killed.trials[0].custom_job))
 
 
+@pytest.mark.refuses("JobService.CreateHyperparameterTuningJob")
 @pytest.mark.parametrize(
     ("fields", "error", "said"),
     [

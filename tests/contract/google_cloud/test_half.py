@@ -121,6 +121,7 @@ def test_seed(start_google: StartGoogle, tmp_path: Path) -> None:
     assert again.access_secret_version(name=f"{names[0]}/versions/latest").payload.data == b"changed"
 
 
+@pytest.mark.verify  # a start of its own for a message
 def test_refused_seed(tmp_path: Path) -> None:
     """A name that Google's cloud refuses ends the start with the file, the key, the rule, the name and the remedy."""
     seed = tmp_path / "seed.yaml"
@@ -149,7 +150,11 @@ def test_commands(google_cloud: GoogleClients) -> None:
     assert shown == f"{half['front']}  storage {half['storage']}  project {PROJECT_ID}"
 
 
-@pytest.mark.parametrize("file", ["secrets.db", "storage/storage.db"])
+@pytest.mark.parametrize(
+    "file",
+    # two more starts that show the same for the other file
+    ["secrets.db", pytest.param("storage/storage.db", marks=pytest.mark.verify)],
+)
 def test_unreadable_state(tmp_path: Path, file: str) -> None:
     """State that is damaged, or of another version, is told with its file and left as it is."""
     path = tmp_path / "root" / "google" / file
@@ -167,6 +172,7 @@ def test_unreadable_state(tmp_path: Path, file: str) -> None:
     assert _localcloud(*command).stderr.startswith(message)
 
 
+@pytest.mark.verify  # three starts for a message and an absence
 def test_without_its_packages(tmp_path: Path) -> None:
     """Where the extra is not installed the half can be asked for in vain, and is left out without being asked for."""
     without = "import sys; sys.modules['grpc'] = None; from localcloud.cli import main; sys.exit(main(sys.argv[1:]))"

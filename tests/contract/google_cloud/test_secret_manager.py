@@ -41,6 +41,7 @@ def _created(client: SecretManagerServiceClient, identity: str, *values: bytes, 
     return name
 
 
+@pytest.mark.executes("SecretManagerService.AccessSecretVersion", "SecretManagerService.AddSecretVersion")
 def test_life_of_a_secret(client: SecretManagerServiceClient) -> None:
     """A version is read by its number and as the latest, disabled, enabled, destroyed, and goes with its secret."""
     name = _created(client, "life", b"one")
@@ -150,6 +151,7 @@ def test_times(client: SecretManagerServiceClient) -> None:
     until(gone, "the secret's end")
 
 
+@pytest.mark.refuses("SecretManagerService.CreateSecret")
 @pytest.mark.parametrize(
     ("identity", "secret", "expected"),
     [
@@ -165,6 +167,7 @@ def test_wrong_secrets(client: SecretManagerServiceClient, identity: str, secret
         client.create_secret(parent=PARENT, secret_id=identity, secret=secret)
 
 
+@pytest.mark.refuses("SecretManagerService.GetSecret")
 def test_wrong_requests(client: SecretManagerServiceClient) -> None:
     """What exists twice, does not exist, is too large or has no name is refused with its code."""
     name = _created(client, "wrong")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.contract.google_cloud.conftest import run_program
 
 if TYPE_CHECKING:
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from tests.contract.google_cloud.conftest import GoogleClients
 
 
+@pytest.mark.verify  # imports much of Airflow's provider; test_door shows hooks in a program of their own always
 def test_transfers(google_cloud: GoogleClients, tmp_path: Path) -> None:
     """Objects come from the disk and from S3, are copied by name, wildcard, pattern and folder, moved and mirrored."""
     s3 = google_cloud.cloud.client("s3")

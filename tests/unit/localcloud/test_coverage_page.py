@@ -30,6 +30,10 @@ def test_training():
 @pytest.mark.refuses("CreateAutoMLJob")
 def test_automl():
     pass
+
+@pytest.mark.executes("JobService.CreateCustomJob")
+def test_custom_job():
+    pass
 """
 UNPROVED = """
 @pytest.mark.executes("CreateModel")
@@ -75,7 +79,8 @@ def run(tmp_path: Path) -> Run:
     tests = tmp_path / "tests"
     tests.mkdir()
     (tmp_path / "localcloud").mkdir()
-    shutil.copy(PROJECT / "tests" / "coverage_page.py", tests)
+    for plugin in ("coverage_page.py", "coverage_google.py"):
+        shutil.copy(PROJECT / "tests" / plugin, tests)
     shutil.copy(PROJECT / "localcloud" / "moto_differences.yaml", tmp_path / "localcloud")
     (tests / "conftest.py").write_text('pytest_plugins = ["tests.coverage_page"]\n')
     (tmp_path / "pytest.ini").write_text(SETTINGS)
@@ -108,6 +113,13 @@ def test_what_passed_is_named(run: Run, tmp_path: Path) -> None:
     refused = next(line for line in lines if "CreateLabelingJob" in line)
     assert {"CreateAutoMLJob", "CreateLabelingJob", "CreateCompilationJob"} <= set(refused.strip(".").split(", "))
 
+    assert "| JobService.CreateCustomJob | [`test_custom_job`](../tests/test_it.py) |  |" in lines
+    assert "| JobService.CancelCustomJob | localcloud |  |" in lines
+    refused = next(line for line in lines if line.startswith("- PipelineService: "))
+    assert "BatchCancelPipelineJobs" in refused
+    assert any(line.startswith("- IndexService (the whole service): ") for line in lines)
+    assert "| SecretManagerService.AccessSecretVersion | localcloud |  |" in lines
+
     assert 0 == run(MODULE, "check")[0]
     page.write_text(page.read_text().replace("test_training", "test_other"))
     code, said = run(MODULE, "check")
@@ -128,7 +140,11 @@ def test_no_page_without_proof(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mark", "message"),
     [
-        ("CreateTrainingJobs", "names 'CreateTrainingJobs', which SageMaker does not have"),
+        ("CreateTrainingJobs", "names 'CreateTrainingJobs', which no service has"),
+        (
+            "JobService.CreateDataLabelingJob",
+            "marked as executing JobService.CreateDataLabelingJob, which localcloud only",
+        ),
         ("CreateLabelingJob", "marked as executing CreateLabelingJob, which localcloud only refuses"),
     ],
 )

@@ -12,7 +12,7 @@ from localcloud.gcp.secretmanager.store import Store
 from localcloud.gcp.secretmanager.versions import Versions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 SERVICE = "google.cloud.secretmanager.v1.SecretManagerService"
 
@@ -38,6 +38,11 @@ class SecretManager(grpc.GenericRpcHandler):
             "EnableSecretVersion": (types.EnableSecretVersionRequest, versions.enable),
             "DestroySecretVersion": (types.DestroySecretVersionRequest, versions.destroy),
         }
+
+    @property
+    def methods(self) -> "Mapping[str, Callable[[Any], Any]]":
+        """What carries the methods out, by name."""
+        return {name: carry_out for name, (_, carry_out) in self._methods.items()}
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
         """Return what handles a method; None when it belongs to another service."""

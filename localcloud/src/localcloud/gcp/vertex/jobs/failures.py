@@ -1,7 +1,8 @@
 """How a job of Vertex AI ends, and the words of its error.
 
 A job's error is a google.rpc.Status. Code 3 (INVALID_ARGUMENT) is what the user's own program or image is to blame for,
-1 (CANCELLED) a cancelled job's, 4 (DEADLINE_EXCEEDED) one's that took too long, 13 (INTERNAL) the cloud's own fault.
+5 (NOT_FOUND) an object or bucket that is not there, 1 (CANCELLED) a cancelled job's, 4 (DEADLINE_EXCEEDED) one's that
+took too long, 13 (INTERNAL) the cloud's own fault.
 """
 
 from dataclasses import dataclass

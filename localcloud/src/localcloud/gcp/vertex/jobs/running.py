@@ -13,12 +13,13 @@ from localcloud.engine.engine import ONE_HOST, Engine, Host, Job, Outcome
 from localcloud.engine.environments import EnvironmentBuildError
 from localcloud.engine.processes import ProgramError
 from localcloud.engine.store import JobStatus
-from localcloud.gcp.objects import ObjectError
+from localcloud.gcp.objects import MissingError, ObjectError
 from localcloud.gcp.vertex.jobs import records
 from localcloud.gcp.vertex.jobs.failures import (
     CANCELED,
     INTERNAL,
     INVALID_ARGUMENT,
+    NOT_FOUND,
     JobCancelledError,
     JobEnd,
     JobFailedError,
@@ -93,6 +94,8 @@ def _conclude(job: Job, work: Work) -> JobEnd:
         return CANCELED
     except JobFailedError as error:
         end = JobEnd("FAILED", error.code, str(error))
+    except MissingError as error:
+        end = JobEnd("FAILED", NOT_FOUND, str(error))
     except (ObjectError, ProgramError) as error:
         end = JobEnd("FAILED", INVALID_ARGUMENT, str(error))
     except EnvironmentBuildError as error:

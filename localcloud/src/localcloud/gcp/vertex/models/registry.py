@@ -73,6 +73,9 @@ class Registry:
     def merge(self, model: str, version_id: str, aliases: Iterable[str]) -> Any:
         """Give a version aliases, and take away those with a leading `-`; return the version.
 
+        An alias that another version has is taken from it: of a model one version at a time has an alias, and Vertex AI
+        documents that applying it elsewhere removes it there.
+
         Raises:
             InvalidArgumentError: An alias is not well formed.
             FailedPreconditionError: `default` would be taken away.

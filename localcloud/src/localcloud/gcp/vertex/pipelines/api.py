@@ -6,7 +6,7 @@ Source: https://cloud.google.com/vertex-ai/docs/reference/rpc/google.cloud.aipla
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from google.protobuf import empty_pb2, json_format
 
@@ -96,5 +96,5 @@ class TrainingPipelines:
         return empty_pb2.Empty()
 
 
-def _refuse_jobs(_: Any) -> Any:
+def _refuse_jobs(_: Any) -> NoReturn:
     unsupported("pipeline jobs (PipelineJob, Kubeflow); training pipelines run")
